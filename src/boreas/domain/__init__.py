@@ -1,0 +1,1 @@
+"""The words of Boreas: values, states, errors and the ports between the layers. Pure."""
