@@ -29,9 +29,9 @@ class TaskGroup:
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> bool | None:
+    ) -> None:
         self.stop()
-        return await self._group.__aexit__(kind, error, traceback)
+        await self._group.__aexit__(kind, error, traceback)
 
     def start(self, work: Callable[[], Coroutine[Any, Any, T]], *, name: str) -> asyncio.Task[T]:
         """Run `work()` until it ends or the group is left."""

@@ -28,14 +28,14 @@ class _Frame(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 # --- handshake -------------------------------------------------------------------------------
 
 
-class Challenge(_Frame, tag=1):
+class Challenge(_Frame, frozen=True, array_like=True, kw_only=True, tag=1):
     """Server's first words: prove who you are over this nonce."""
 
     protocol: int
     nonce: bytes
 
 
-class Hello(_Frame, tag=2):
+class Hello(_Frame, frozen=True, array_like=True, kw_only=True, tag=2):
     """Agent's first words; sent before `Enrol` or `Prove`."""
 
     protocol: int
@@ -44,14 +44,14 @@ class Hello(_Frame, tag=2):
     labels: dict[str, str]
 
 
-class Enrol(_Frame, tag=3):
+class Enrol(_Frame, frozen=True, array_like=True, kw_only=True, tag=3):
     """First contact: a single-use secret and a certificate request for a key that stays here."""
 
     token_secret: str
     csr_pem: bytes
 
 
-class Prove(_Frame, tag=4):
+class Prove(_Frame, frozen=True, array_like=True, kw_only=True, tag=4):
     """Every later contact: the certificate, and a signature that binds it to this TLS server."""
 
     certificate_der: bytes
@@ -59,19 +59,19 @@ class Prove(_Frame, tag=4):
     agent_nonce: bytes
 
 
-class Renew(_Frame, tag=5):
+class Renew(_Frame, frozen=True, array_like=True, kw_only=True, tag=5):
     """An agent whose certificate has lived two thirds of its life asks for the next one."""
 
     csr_pem: bytes
 
 
-class Issued(_Frame, tag=6):
+class Issued(_Frame, frozen=True, array_like=True, kw_only=True, tag=6):
     """A new certificate, after `Enrol` or `Renew`."""
 
     certificate_der: bytes
 
 
-class Welcome(_Frame, tag=7):
+class Welcome(_Frame, frozen=True, array_like=True, kw_only=True, tag=7):
     """The agent is known; anything may be said from now on."""
 
     agent_id: str
@@ -82,7 +82,7 @@ class Welcome(_Frame, tag=7):
     servers: tuple[str, ...]
 
 
-class Refused(_Frame, tag=8):
+class Refused(_Frame, frozen=True, array_like=True, kw_only=True, tag=8):
     """No. `code` for programs, `reason` and `mend` for people; the link closes after it."""
 
     code: str
@@ -94,7 +94,7 @@ class Refused(_Frame, tag=8):
 # --- orders ----------------------------------------------------------------------------------
 
 
-class Order(_Frame, tag=20):
+class Order(_Frame, frozen=True, array_like=True, kw_only=True, tag=20):
     """Do this once. `body` is the document of `boreas.domain.orders.OrderBody`, msgpack-encoded."""
 
     outbox_id: int
@@ -104,7 +104,7 @@ class Order(_Frame, tag=20):
     body: bytes
 
 
-class Cancel(_Frame, tag=21):
+class Cancel(_Frame, frozen=True, array_like=True, kw_only=True, tag=21):
     """Stop this order: TERM, then KILL after the grace; the answer is its `Report`."""
 
     outbox_id: int
@@ -113,13 +113,13 @@ class Cancel(_Frame, tag=21):
     reason: str
 
 
-class OrderTaken(_Frame, tag=22):
+class OrderTaken(_Frame, frozen=True, array_like=True, kw_only=True, tag=22):
     """The order or cancel with this outbox id stands in the agent's journal (or is refused there)."""
 
     outbox_id: int
 
 
-class Inventory(_Frame, tag=23):
+class Inventory(_Frame, frozen=True, array_like=True, kw_only=True, tag=23):
     """After every `Welcome`: the orders that this agent holds and the server has not yet settled.
 
     An order that the server believes taken and that is not listed was lost with the agent's disk.
@@ -132,7 +132,7 @@ class Inventory(_Frame, tag=23):
 # --- reports ---------------------------------------------------------------------------------
 
 
-class Report(_Frame, tag=30):
+class Report(_Frame, frozen=True, array_like=True, kw_only=True, tag=30):
     """News of one order; `sequence` grows by one within the order.
 
     `kind`: `started`, `verb` (a verb begins; its name in `verb`), `finished`.
@@ -151,14 +151,14 @@ class Report(_Frame, tag=30):
     result: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class ReportTaken(_Frame, tag=31):
+class ReportTaken(_Frame, frozen=True, array_like=True, kw_only=True, tag=31):
     """The report is committed; the agent may forget it."""
 
     order_id: str
     sequence: int
 
 
-class LogStored(_Frame, tag=32):
+class LogStored(_Frame, frozen=True, array_like=True, kw_only=True, tag=32):
     """Log bytes of this order below `offset` are durable; the agent may drop them."""
 
     order_id: str
@@ -168,7 +168,7 @@ class LogStored(_Frame, tag=32):
 # --- life ------------------------------------------------------------------------------------
 
 
-class Heartbeat(_Frame, tag=40):
+class Heartbeat(_Frame, frozen=True, array_like=True, kw_only=True, tag=40):
     """I am here. Facts come with the first one and when they changed."""
 
     sequence: int
@@ -176,21 +176,21 @@ class Heartbeat(_Frame, tag=40):
     facts: dict[str, Any] | None = None
 
 
-class HeartbeatAnswer(_Frame, tag=41):
+class HeartbeatAnswer(_Frame, frozen=True, array_like=True, kw_only=True, tag=41):
     """So am I."""
 
     sequence: int
     server_time: float
 
 
-class Padding(_Frame, tag=42):
+class Padding(_Frame, frozen=True, array_like=True, kw_only=True, tag=42):
     """At least 1,200 bytes both ways: proves that the path carries full packets."""
 
     bytes_: bytes
     echo: bool
 
 
-class Goodbye(_Frame, tag=43):
+class Goodbye(_Frame, frozen=True, array_like=True, kw_only=True, tag=43):
     """The sender leaves on purpose; dial again after `retry_after` seconds (agent: elsewhere)."""
 
     reason: str
@@ -208,7 +208,7 @@ Frame = Union[
 # --- headers of the other streams ------------------------------------------------------------
 
 
-class LogStream(_Frame, tag=60):
+class LogStream(_Frame, frozen=True, array_like=True, kw_only=True, tag=60):
     """First frame of a uni stream from the agent: the log of one order from `start_offset` on.
 
     What follows are blocks `u32 BE length | u8 flags | bytes`, at most 64 KiB each, each a row of
@@ -219,7 +219,7 @@ class LogStream(_Frame, tag=60):
     start_offset: int
 
 
-class FileOffer(_Frame, tag=61):
+class FileOffer(_Frame, frozen=True, array_like=True, kw_only=True, tag=61):
     """First frame of a bidi stream: the sender has this file. The receiver answers `FileWanted`."""
 
     transfer_id: str
@@ -229,7 +229,7 @@ class FileOffer(_Frame, tag=61):
     sha256: bytes
 
 
-class FileRequest(_Frame, tag=62):
+class FileRequest(_Frame, frozen=True, array_like=True, kw_only=True, tag=62):
     """First frame of a bidi stream: the sender wants this file; the answer is `FileOffer`."""
 
     transfer_id: str
@@ -237,13 +237,13 @@ class FileRequest(_Frame, tag=62):
     name: str
 
 
-class FileWanted(_Frame, tag=63):
+class FileWanted(_Frame, frozen=True, array_like=True, kw_only=True, tag=63):
     """Send from this offset on; blocks `u32 BE length | u8 flags | bytes` follow."""
 
     offset: int
 
 
-class FileTaken(_Frame, tag=64):
+class FileTaken(_Frame, frozen=True, array_like=True, kw_only=True, tag=64):
     """The whole file is durable and its hash was right (`ok`), or why not."""
 
     ok: bool
