@@ -123,7 +123,7 @@ class OrderBody:
     """One order: who, where, which verbs, towards which release, coming from which one.
 
     `release` is what shall be live after the order (for `revert`: the previous version);
-    `previous` is what was live before this deployment touched the target, None on a first deployment;
+    `previous` is what was live before this deployment touched the target, None on a first one;
     `command` is the bash text of a `run`. `timeout_seconds` bounds the whole order.
     """
 

@@ -19,7 +19,7 @@ class Workbench(Protocol):
 
     order: OrderBody
     scope_dir: Path
-    """A directory that lives as long as the application on this target: releases, mirrors, state."""
+    """Lives as long as the application on this target: releases, mirrors, state."""
     release_dir: Path
     """`scope_dir/releases/<release id>`, made on first use; what BOREAS_RELEASE_DIR names."""
 
@@ -39,9 +39,9 @@ class Workbench(Protocol):
         ...
 
     async def probe(
-        self, argv: tuple[str, ...], *, timeout: float, env: Mapping[str, str] | None = None
+        self, argv: tuple[str, ...], *, at_most: float, env: Mapping[str, str] | None = None
     ) -> tuple[int, str]:
-        """Run a short command that may be repeated at will; exit code and the last of its output."""
+        """Run a short repeatable command for at most so many seconds; exit code, last output."""
         ...
 
     async def say(self, line: str) -> None:
@@ -50,7 +50,7 @@ class Workbench(Protocol):
 
 
 class Driver(Protocol):
-    """Puts one kind of application on a target. Every verb is convergent: twice is as good as once."""
+    """Puts one kind of application on a target; every verb is convergent."""
 
     async def stage(self, bench: Workbench) -> VerbOutcome: ...
 

@@ -22,7 +22,7 @@ def new_secret(nbytes: int = 32) -> str:
 
 
 def jittered(seconds: float, *, by: float) -> float:
-    """`seconds` moved at random by at most the fraction `by`, so that a fleet never beats in step."""
+    """`seconds` moved at random by at most the fraction `by`: a fleet must not beat in step."""
     return seconds * (1 - by + 2 * by * secrets.randbelow(10_000) / 10_000)
 
 

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class TaskGroup:
-    """Owns tasks for the length of an `async with`; leaving the block cancels those still running."""
+    """Owns tasks for the length of an `async with`; leaving it cancels those still running."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -1,1 +1,1 @@
-"""The agent link: messages, framing, identity, and two transports (QUIC, TCP + TLS) behind one interface."""
+"""The agent link: messages, framing, identity, and two transports behind one interface."""

@@ -2,15 +2,15 @@
 
 Both sides speak in these structs only; `codec.py` turns them into `u32 BE length | msgpack`.
 Every message is a tagged array, so a field may be added at the end with a default and an old peer
-still reads it. A tag or protocol version that is not known is refused with a reason, never guessed.
+still reads it. An unknown tag or protocol version is refused with a reason, never guessed.
 
-Dialogue: server `Challenge` -> agent `Hello` (and `Enrol` or `Prove`) -> server `Welcome` or `Refused`
--> agent `Inventory` -> from then on both sides freely. Whatever must not be lost is repeated until
+Dialogue: server `Challenge` -> agent `Hello` (and `Enrol` or `Prove`) -> server `Welcome` or
+`Refused` -> agent `Inventory` -> from then on both sides freely. Whatever must not be lost is repeated until
 the other side acknowledges it: orders until `OrderTaken`, reports until `ReportTaken`, log bytes
 until `LogStored`.
 """
 
-from typing import Any, Union
+from typing import Any
 
 import msgspec
 
@@ -114,7 +114,7 @@ class Cancel(_Frame, frozen=True, array_like=True, kw_only=True, tag=21):
 
 
 class OrderTaken(_Frame, frozen=True, array_like=True, kw_only=True, tag=22):
-    """The order or cancel with this outbox id stands in the agent's journal (or is refused there)."""
+    """The order or cancel with this outbox id stands in the agent's journal."""
 
     outbox_id: int
 
@@ -197,12 +197,11 @@ class Goodbye(_Frame, frozen=True, array_like=True, kw_only=True, tag=43):
     retry_after: float
 
 
-Frame = Union[
-    Challenge, Hello, Enrol, Prove, Renew, Issued, Welcome, Refused,
-    Order, Cancel, OrderTaken, Inventory,
-    Report, ReportTaken, LogStored,
-    Heartbeat, HeartbeatAnswer, Padding, Goodbye,
-]  # fmt: skip
+Handshake = Challenge | Hello | Enrol | Prove | Renew | Issued | Welcome | Refused
+Ordering = Order | Cancel | OrderTaken | Inventory
+Reporting = Report | ReportTaken | LogStored
+Life = Heartbeat | HeartbeatAnswer | Padding | Goodbye
+Frame = Handshake | Ordering | Reporting | Life
 
 
 # --- headers of the other streams ------------------------------------------------------------
@@ -250,4 +249,4 @@ class FileTaken(_Frame, frozen=True, array_like=True, kw_only=True, tag=64):
     reason: str | None = None
 
 
-StreamHeader = Union[LogStream, FileOffer, FileRequest, FileWanted, FileTaken]
+StreamHeader = LogStream | FileOffer | FileRequest | FileWanted | FileTaken
