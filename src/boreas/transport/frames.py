@@ -5,9 +5,9 @@ Every message is a tagged array, so a field may be added at the end with a defau
 still reads it. An unknown tag or protocol version is refused with a reason, never guessed.
 
 Dialogue: server `Challenge` -> agent `Hello` (and `Enrol` or `Prove`) -> server `Welcome` or
-`Refused` -> agent `Inventory` -> from then on both sides freely. Whatever must not be lost is repeated until
-the other side acknowledges it: orders until `OrderTaken`, reports until `ReportTaken`, log bytes
-until `LogStored`.
+`Refused` -> agent `Inventory` -> from then on both sides freely. Whatever must not be lost is
+repeated until the other side acknowledges it: orders until `OrderTaken`, reports until
+`ReportTaken`, log bytes until `LogStored`.
 """
 
 from typing import Any

@@ -1,0 +1,88 @@
+"""What a project owns: applications, environments, versions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from boreas.domain.deployments import ApprovalPolicy
+from boreas.domain.ids import ApplicationId, EnvironmentId, ProjectId, VersionId
+from boreas.domain.orders import DriverKind, GitRef, HealthCheck
+
+
+class EnvironmentKind(StrEnum):
+    """How careful one must be."""
+
+    DEV = "dev"
+    TEST = "test"
+    STAGING = "staging"
+    PROD = "prod"
+
+
+class QueuePolicy(StrEnum):
+    """What happens to a deployment that finds its lock taken."""
+
+    QUEUE = "queue"
+    COALESCE = "coalesce"
+    """Older waiting automatic ones are superseded by the newest."""
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """Owns everything below it."""
+
+    id: ProjectId
+    name: str
+    description: str = ""
+    created_at: datetime
+    created_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """One deployable thing; `spec` is as the driver's schema says (domain.specs)."""
+
+    id: ApplicationId
+    project_id: ProjectId
+    name: str
+    driver: DriverKind
+    spec: Mapping[str, Any]
+    health_check: HealthCheck | None = None
+    position: int = 0
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Where a project's applications run."""
+
+    id: EnvironmentId
+    project_id: ProjectId
+    name: str
+    kind: EnvironmentKind
+    queue_policy: QueuePolicy = QueuePolicy.QUEUE
+    approval_policy: ApprovalPolicy = field(default_factory=ApprovalPolicy)
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """An immutable snapshot of what to release.
+
+    `artifacts` maps an application's id or name to what is pinned for it (`image`, `digest`, ...);
+    `config` is passed to every application, `sequence` grows with creation.
+    """
+
+    id: VersionId
+    project_id: ProjectId
+    name: str
+    sequence: int
+    git: GitRef | None = None
+    artifacts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    source: str = "manual"
+    created_at: datetime
+    created_by: str = ""
