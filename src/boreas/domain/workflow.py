@@ -48,7 +48,7 @@ class StrategyStep:
 
     `canary_ratio` r > 0 covers targets up to ceil(r*N) from the first; 0 covers all the rest.
     `batch_size` cuts what the step newly covers; count 0 is all at once; `batch_interval` seconds.
-    `approval`: ManualApprovalStatus was present; `answer`: its value, None while a person is awaited.
+    `approval`: ManualApprovalStatus was present; `answer`: its value, None = a person is awaited.
     `max_failures` failed targets are tolerated; one more stops the rollout.
     """
 

@@ -107,9 +107,9 @@ class Decision:
     """What happens next.
 
     `next` is the deployment after this moment; unchanged tasks and executions are the same
-    objects, so that saving writes only what changed. `take_fence`: the runtime draws the next fencing number
-    into `next.fence` before it builds the orders. `wants_admission`: try to take the locks, then ask
-    again. `release_locks`: this deployment needs them no more. `wake_at`: look again at this time
+    objects, so that saving writes only what changed. `take_fence`: the runtime draws the next
+    fencing number into `next.fence` before it builds the orders. `wants_admission`: try to take
+    the locks, then ask again. `release_locks`: this deployment needs them no more. `wake_at`: look again at this time
     even if nothing happens.
     """
 

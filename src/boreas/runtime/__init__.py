@@ -1,0 +1,1 @@
+"""The loop that carries the engine's decisions out: claim, load, decide, save, send."""
