@@ -1,0 +1,7 @@
+# Sourced: finds uv, or puts it into .tools (a --target install, since Debian guards its own Python).
+UV=$(command -v uv || true)
+if [ -z "$UV" ]; then
+    UV="$PWD/.tools/bin/uv"
+    [ -x "$UV" ] || "${1:-python3}" -m pip install --quiet --disable-pip-version-check \
+        --root-user-action=ignore --target .tools uv
+fi
