@@ -1,0 +1,254 @@
+"""The group commit: claim, load, decide, save, then send.
+
+One loop per server. Each round writes the news that came in, decides every deployment that is due,
+and writes what starts, all in one transaction; only after the commit is anything sent or
+acknowledged. Level-triggered: a hint that is lost delays a decision, it never falsifies one.
+Any server may run a round for any deployment: the row lock of the claim is the only ownership.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from boreas.domain.deployments import Deployment
+from boreas.domain.errors import Conflict, NoSpace, Unavailable
+from boreas.domain.events import ExecutionReport
+from boreas.domain.ids import DeploymentId
+from boreas.engine.decide import decide
+from boreas.engine.reports import apply_report
+from boreas.engine.snapshot import Decision
+from boreas.kit.clock import Clock
+from boreas.kit.until import Hint
+from boreas.runtime.membership import Membership
+from boreas.runtime.news import News, NewsDesk
+from boreas.runtime.order_bodies import outbox_rows, releases_needed
+from boreas.runtime.ports import (
+    CHANNEL_AGENTS,
+    CHANNEL_CHANGED,
+    CHANNEL_DUE,
+    CHANNEL_OUTBOX,
+    Loaded,
+    OutboxRow,
+    Store,
+    Transaction,
+)
+
+log = structlog.get_logger(__name__)
+
+# Enough that 200 busy deployments share one fsync; few enough that one round stays well under the
+# 250 ms that a task's successor may wait.
+MOST_PER_ROUND = 100
+LONGEST_NAP_SECONDS = 30.0
+BROKEN_DEPLOYMENT_REST = timedelta(seconds=60)
+
+
+class Post(Protocol):
+    """Where committed promises go: the gateway, which knows who hangs on this server."""
+
+    def deliver(self, rows: Sequence[OutboxRow]) -> None:
+        """Send these to their agents if they are here; other servers were told by NOTIFY."""
+        ...
+
+
+@dataclass(slots=True)
+class Round:
+    """What one transaction did, to be acted upon after its commit."""
+
+    now: datetime
+    sent: list[OutboxRow] = field(default_factory=list)
+    next_wake: datetime | None = None
+    full: bool = False
+    """More deployments were due than one round takes."""
+
+
+class Loop:
+    """Runs rounds until cancelled."""
+
+    def __init__(self, *, store: Store, membership: Membership, clock: Clock, post: Post) -> None:
+        self._store = store
+        self._membership = membership
+        self._clock = clock
+        self._post = post
+        self._hint = Hint()
+        self.news = NewsDesk(self._hint)
+        self.rounds = 0
+
+    def wake(self) -> None:
+        """Something may be due."""
+        self._hint.raise_()
+
+    async def run(self) -> None:
+        """Rounds for ever: on every hint, and when the next timer rings."""
+        nap = 0.0
+        while True:
+            await self._hint.wait(at_most=nap)
+            nap = await self._round_or_rest()
+
+    async def listen(self) -> None:
+        """Look again whenever any server says that something is due."""
+        async for _ in self._store.listen(CHANNEL_DUE):
+            self.wake()
+
+    async def _round_or_rest(self) -> float:
+        """One round; the answer is how long to sleep at most before the next."""
+        news = self.news.take()
+        try:
+            done = await self._round(news)
+        except (Unavailable, NoSpace) as outage:
+            self.news.give_back(news)
+            log.warning("round failed, trying again", action="round_failed", reason=outage.message)
+            await self._clock.sleep(0.5)
+            return 0.0
+        except Conflict as conflict:
+            self.news.give_back(news)
+            log.warning("round lost a race", action="round_conflict", reason=conflict.message)
+            await self._membership.ensure()
+            return 0.0
+        self.rounds += 1
+        self._settle(news)
+        self._post.deliver(done.sent)
+        return self._nap_after(done)
+
+    async def _round(self, news: News) -> Round:
+        done = Round(now=self._clock.now())
+        async with self._store.transaction() as tx:
+            await self._membership.check(tx)
+            await self._write_fleet_news(tx, news, done.now)
+            reports = _by_deployment(news)
+            claimed = dict.fromkeys(await tx.work.claim(reports.keys()) if reports else ())
+            due = await tx.work.claim_due(done.now, limit=MOST_PER_ROUND)
+            done.full = len(due) == MOST_PER_ROUND
+            claimed |= dict.fromkeys(due)
+            loaded = await tx.work.load(list(claimed), done.now) if claimed else {}
+            for deployment_id in claimed:
+                await self._advance(tx, loaded[deployment_id], reports.get(deployment_id, ()), done)
+            done.next_wake = await tx.work.earliest_wake()
+        return done
+
+    async def _write_fleet_news(self, tx: Transaction, news: News, now: datetime) -> None:
+        if news.taken:
+            await tx.outbox.taken(news.taken)
+        if news.beats:
+            await tx.links.seen(news.beats, now)
+        me = self._membership.server_id
+        for arrival, _ in news.arrivals:
+            await tx.links.connected(
+                arrival.agent_id,
+                server_id=me,
+                address=arrival.address,
+                transport=arrival.transport,
+                now=now,
+            )
+        if news.departures:
+            await tx.links.disconnected(news.departures, server_id=me, now=now)
+        moved = {a.agent_id for a, _ in news.arrivals} | set(news.departures)
+        if moved:
+            await tx.work.wake_for_agents(moved, now)
+        for agent_id in moved | {a for a, facts in news.beats.items() if facts}:
+            await tx.announce(CHANNEL_AGENTS, agent_id)
+
+    async def _advance(
+        self,
+        tx: Transaction,
+        loaded: Loaded,
+        reports: Sequence[ExecutionReport],
+        done: Round,
+    ) -> None:
+        """Carry one deployment as far as it goes now."""
+        before = loaded.snapshot.deployment
+        try:
+            decision = await self._decide(tx, loaded, reports, done.now)
+        except (Unavailable, NoSpace, Conflict):
+            raise
+        except Exception:
+            log.exception("cannot decide", action="decide_failed", deployment=before.id)
+            rest = done.now + BROKEN_DEPLOYMENT_REST
+            await tx.work.save(before, before, wake_at=rest, now=done.now)
+            return
+        done.sent.extend(await self._save(tx, before, decision, loaded, done.now))
+
+    async def _decide(
+        self, tx: Transaction, loaded: Loaded, reports: Sequence[ExecutionReport], now: datetime
+    ) -> Decision:
+        snapshot = loaded.snapshot
+        for report in reports:
+            snapshot = replace(snapshot, deployment=apply_report(snapshot.deployment, report, now))
+        decision = decide(snapshot, now)
+        if decision.wants_admission:
+            admission = await tx.work.try_admit(decision.next, now)
+            snapshot = replace(snapshot, deployment=decision.next, admission=admission)
+            decision = _joined(decision, decide(snapshot, now))
+        if decision.take_fence:
+            fence = await tx.work.next_fence()
+            decision = replace(decision, next=replace(decision.next, fence=fence))
+        return decision
+
+    async def _save(
+        self,
+        tx: Transaction,
+        before: Deployment,
+        decision: Decision,
+        loaded: Loaded,
+        now: datetime,
+    ) -> Sequence[OutboxRow]:
+        after = decision.next
+        await tx.work.save(before, after, wake_at=decision.wake_at, now=now)
+        if decision.live:
+            await tx.work.change_live(after, decision.live, now)
+        if decision.notices:
+            await tx.work.add_events(after.id, decision.notices, now)
+        if decision.release_locks:
+            await tx.work.release_locks(after, now)
+        if after is not before:
+            await tx.announce(CHANNEL_CHANGED, f"{after.id} {before.revision + 1}")
+        if not (decision.orders or decision.cancels):
+            return ()
+        releases = await tx.work.release_bodies(releases_needed(decision))
+        rows = await tx.outbox.put(outbox_rows(decision, loaded, releases))
+        for agent_id in {row.agent_id for row in rows}:
+            await tx.announce(CHANNEL_OUTBOX, agent_id)
+        return rows
+
+    def _settle(self, news: News) -> None:
+        """The commit stands: now acknowledge."""
+        for _, settled in news.reports:
+            settled()
+        for _, written in news.arrivals:
+            if not written.done():
+                written.set_result(None)
+
+    def _nap_after(self, done: Round) -> float:
+        if done.full:
+            return 0.0
+        if done.next_wake is None:
+            return LONGEST_NAP_SECONDS
+        until_wake = (done.next_wake - self._clock.now()).total_seconds()
+        return min(max(until_wake, 0.0), LONGEST_NAP_SECONDS)
+
+
+def deployment_of(order_id: str) -> DeploymentId:
+    """Order ids are `<deployment>.<ordinal>#<attempt>`."""
+    return DeploymentId(order_id.rsplit(".", 1)[0])
+
+
+def _by_deployment(news: News) -> Mapping[DeploymentId, Sequence[ExecutionReport]]:
+    reports: dict[DeploymentId, list[ExecutionReport]] = {}
+    for report, _ in news.reports:
+        reports.setdefault(deployment_of(report.order_id), []).append(report)
+    return reports
+
+
+def _joined(first: Decision, second: Decision) -> Decision:
+    """Both decisions of one moment as one: the second stands on the first."""
+    return replace(
+        second,
+        orders=first.orders + second.orders,
+        cancels=first.cancels + second.cancels,
+        live=first.live + second.live,
+        notices=first.notices + second.notices,
+        take_fence=first.take_fence or second.take_fence,
+        release_locks=first.release_locks or second.release_locks,
+    )

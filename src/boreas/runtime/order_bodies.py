@@ -1,0 +1,120 @@
+"""From the engine's intents to the rows that promise an agent what to do."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from boreas.domain.deployments import Deployment, Execution, Task
+from boreas.domain.ids import AgentId, ReleaseId
+from boreas.domain.orders import OrderBody, ReleaseBody
+from boreas.engine.snapshot import CancelIntent, Decision, Snapshot
+from boreas.runtime.ports import Loaded, OutboxKind, OutboxRow
+
+DEFAULT_TIMEOUT_SECONDS = 3600.0
+Releases = Mapping[ReleaseId, ReleaseBody]
+
+
+def releases_needed(decision: Decision) -> set[ReleaseId]:
+    """The releases whose documents the decision's orders carry."""
+    wanted = {intent.execution_id for intent in decision.orders}
+    executions = [e for e in decision.next.executions if e.id in wanted]
+    both = {e.release_id for e in executions} | {e.previous_release_id for e in executions}
+    return {release for release in both if release is not None}
+
+
+def outbox_rows(decision: Decision, loaded: Loaded, releases: Releases) -> Sequence[OutboxRow]:
+    """The decision's orders and cancels, cancels first: they make room."""
+    deployment = decision.next
+    cancels = [_cancel_row(deployment, cancel) for cancel in decision.cancels]
+    wanted = {intent.execution_id for intent in decision.orders}
+    tasks = {task.id: task for task in deployment.tasks}
+    orders = [
+        _order_row(execution, tasks[execution.task_id], decision, loaded, releases)
+        for execution in deployment.executions
+        if execution.id in wanted
+    ]
+    return [*cancels, *orders]
+
+
+def scope_of(execution: Execution) -> str:
+    """What an order acts on: orders of one scope never overlap on the agent and are fenced."""
+    return f"{execution.target_id}/{execution.application_id or '-'}"
+
+
+def _cancel_row(deployment: Deployment, cancel: CancelIntent) -> OutboxRow:
+    return OutboxRow(
+        agent_id=cancel.agent_id,
+        kind=OutboxKind.CANCEL,
+        order_id=cancel.order_id,
+        deployment_id=deployment.id,
+        body=msgspec.msgpack.encode(
+            {"grace_seconds": cancel.grace_seconds, "reason": cancel.reason}
+        ),
+    )
+
+
+def _order_row(
+    execution: Execution, task: Task, decision: Decision, loaded: Loaded, releases: Releases
+) -> OutboxRow:
+    return OutboxRow(
+        agent_id=execution.agent_id,
+        kind=OutboxKind.ORDER,
+        order_id=execution.order_id,
+        deployment_id=decision.next.id,
+        scope=scope_of(execution),
+        fence=decision.next.fence,
+        body=msgspec.msgpack.encode(_order_body(execution, task, decision, loaded, releases)),
+    )
+
+
+def _order_body(
+    execution: Execution, task: Task, decision: Decision, loaded: Loaded, releases: Releases
+) -> OrderBody:
+    deployment, snapshot = decision.next, loaded.snapshot
+    release = releases.get(execution.release_id) if execution.release_id else None
+    previous = execution.previous_release_id
+    return OrderBody(
+        order_id=execution.order_id,
+        execution_id=execution.id,
+        attempt=execution.attempt,
+        deployment_id=deployment.id,
+        task_id=task.id,
+        task_name=task.name,
+        project_id=deployment.project_id,
+        project=loaded.project,
+        environment_id=deployment.environment_id,
+        environment=loaded.environment,
+        target_id=execution.target_id,
+        target=snapshot.target_names.get(execution.target_id, execution.target_id),
+        agent_id=execution.agent_id,
+        agent=_agent_name(snapshot, execution.agent_id),
+        verbs=execution.verbs,
+        release=release,
+        previous=releases.get(previous) if previous else None,
+        command=task.payload.get("command"),
+        variables=loaded.variables,
+        timeout_seconds=_timeout_of(task, release),
+        keep_releases=_releases_to_keep(execution, snapshot),
+    )
+
+
+def _agent_name(snapshot: Snapshot, agent_id: AgentId) -> str:
+    agent = snapshot.agents.get(agent_id)
+    return agent.name if agent else agent_id
+
+
+def _timeout_of(task: Task, release: ReleaseBody | None) -> float:
+    if task.timeout_seconds:
+        return task.timeout_seconds
+    own = release.spec.get("timeout_seconds") if release else None
+    return float(own) if own else DEFAULT_TIMEOUT_SECONDS
+
+
+def _releases_to_keep(execution: Execution, snapshot: Snapshot) -> tuple[ReleaseId, ...]:
+    """What a rollback may need on this target: what is live, and what was before."""
+    keep = {execution.release_id, execution.previous_release_id}
+    if execution.application_id:
+        live = snapshot.live.get((execution.application_id, execution.target_id))
+        if live:
+            keep |= {live.release_id, live.uncertain_release_id}
+    return tuple(sorted(release for release in keep if release is not None))
