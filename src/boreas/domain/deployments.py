@@ -249,6 +249,8 @@ class Execution:
     stop_sent_at: datetime | None = None
     ignored: bool = False
     """A person said that this target does not count."""
+    waiting_since: float | None = None
+    """Active time at which its turn came while its agent was offline; None while nothing is awaited."""
     ordered_at: datetime | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None

@@ -21,6 +21,7 @@ from boreas.domain.ids import (
     TargetId,
 )
 from boreas.domain.orders import HealthCheck
+from boreas.domain.projects import QueuePolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,9 @@ class Admission:
     newer_version_deployed: str | None = None
     """Name of a newer version that already succeeded here; an automatic deployment gives way."""
     superseded_by: DeploymentId | None = None
+    superseded_by_number: int | None = None
+    policy: QueuePolicy = QueuePolicy.QUEUE
+    """With `reject`, a deployment that finds a holder gives up at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,8 @@ class ReleaseView:
     application_id: ApplicationId
     version: str
     can_stage: bool
+    cannot_stage_because: str = ""
+    """Why not, in words for the plan ("it binds host port 8080 and has no proxy")."""
     health_check: HealthCheck | None = None
 
 
@@ -109,8 +115,8 @@ class Decision:
     `next` is the deployment after this moment; unchanged tasks and executions are the same
     objects, so that saving writes only what changed. `take_fence`: the runtime draws the next
     fencing number into `next.fence` before it builds the orders. `wants_admission`: try to take
-    the locks, then ask again. `release_locks`: this deployment needs them no more. `wake_at`: look again at this time
-    even if nothing happens.
+    the locks, then ask again. `release_locks`: this deployment needs them no more. `wake_at`: look
+    again at this time even if nothing happens.
     """
 
     next: Deployment
