@@ -34,7 +34,9 @@ ALONE = LeaseTimes(seconds=60.0, renew_every=20.0)
 class Membership:
     """This server's place among the servers of one database."""
 
-    def __init__(self, *, store: Store, server_id: ServerId, address: str, clock: Clock) -> None:
+    def __init__(
+        self, *, store: Store, server_id: ServerId, address: str, clock: Clock, times: LeaseTimes
+    ) -> None:
         self.server_id = server_id
         self._store = store
         self._address = address
