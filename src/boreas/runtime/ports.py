@@ -7,51 +7,17 @@ own row, deployments by id, locks of applications, agents, outbox.
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
 
 from boreas.domain.deployments import Deployment
 from boreas.domain.events import Notice
 from boreas.domain.ids import AgentId, DeploymentId, OrderId, ReleaseId, ServerId
 from boreas.domain.orders import ReleaseBody
-from boreas.engine.snapshot import Admission, LiveChange, Snapshot
-
-
-class OutboxKind(StrEnum):
-    """What an outbox row asks the agent for."""
-
-    ORDER = "order"
-    CANCEL = "cancel"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxRow:
-    """A promise to an agent, saved with the state that needs it; kept until the agent has it.
-
-    `body` is msgpack: an `OrderBody`, or `{"grace_seconds", "reason"}` of a cancel. `id` is 0 until
-    it is stored.
-    """
-
-    id: int = 0
-    agent_id: AgentId
-    kind: OutboxKind
-    order_id: OrderId
-    deployment_id: DeploymentId
-    scope: str = ""
-    fence: int = 0
-    body: bytes = b""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
-    """A snapshot, and the names that orders carry besides."""
-
-    snapshot: Snapshot
-    project: str
-    environment: str
-    variables: Mapping[str, str]
+from boreas.domain.outbox import OutboxKind as OutboxKind
+from boreas.domain.outbox import OutboxRow as OutboxRow
+from boreas.engine.loaded import Loaded as Loaded
+from boreas.engine.snapshot import Admission, LiveChange
 
 
 class DeploymentWork(Protocol):

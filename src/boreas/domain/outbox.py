@@ -1,0 +1,31 @@
+"""Promises to agents, as the store keeps them and the gateway sends them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from boreas.domain.ids import AgentId, DeploymentId, OrderId
+
+
+class OutboxKind(StrEnum):
+    """What an outbox row asks the agent for."""
+
+    ORDER = "order"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxRow:
+    """A promise to an agent, saved with the state that needs it; kept until the agent has it.
+
+    `body` is msgpack: an `OrderBody`, or `{"grace_seconds", "reason"}` of a cancel. `id` is 0 until
+    it is stored.
+    """
+
+    id: int = 0
+    agent_id: AgentId
+    kind: OutboxKind
+    order_id: OrderId
+    deployment_id: DeploymentId
+    scope: str = ""
+    fence: int = 0
+    body: bytes = b""

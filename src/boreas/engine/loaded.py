@@ -1,0 +1,16 @@
+"""What the store hands the runtime for one deployment: the snapshot, and what orders say besides."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from boreas.engine.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A snapshot, and the names that orders carry besides."""
+
+    snapshot: Snapshot
+    project: str
+    environment: str
+    variables: Mapping[str, str]
