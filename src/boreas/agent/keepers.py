@@ -1,0 +1,291 @@
+"""The agent's side of running commands: asks the launcher for keepers, watches them, stops them.
+
+The truth is in the files of `steps.py`; a datagram from a keeper is only a hint to look again, and
+so is the clock. Commands are started at most once: a second request for the same step finds the
+claim taken and adopts what is there.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import boreas
+from boreas.agent import steps
+from boreas.agent.shim import Spec
+from boreas.agent.spoolfile import DEFAULT_LIMIT
+from boreas.domain.errors import BoreasError, CommandLost, Unavailable
+from boreas.kit.clock import Clock
+from boreas.kit.until import Hint
+
+# A lost datagram delays an answer by at most this much.
+LOOK_AGAIN_SECONDS = 2.0
+
+_LENGTH = struct.Struct(">I")
+_LAUNCH = (
+    "import sys; sys.path.insert(0, sys.argv[1]);"
+    "from boreas.agent.launcher import serve; serve(int(sys.argv[2]), int(sys.argv[3]))"
+)
+
+
+class CannotStart(BoreasError):
+    """The command could not be started."""
+
+
+class _LauncherGone(Exception):
+    """The launcher ended before it answered; asking again is safe."""
+
+
+class Launcher:
+    """One launcher process and the two sockets to it."""
+
+    def __init__(self) -> None:
+        self._answers_waited_for: dict[int, asyncio.Future[str]] = {}
+        self._sending = asyncio.Lock()
+        self._requests, their_requests = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._answers, their_answers = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._process = _spawn_launcher(their_requests, their_answers)
+        self.is_gone = False
+        self._listen()
+
+    async def ask(self, spec: Spec) -> str:
+        """Have a keeper forked; its words: `started`, `taken` or `failed: …`."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[str] = loop.create_future()
+        self._answers_waited_for[spec.request] = answer
+        text = json.dumps(spec._asdict()).encode()
+        try:
+            async with self._sending:
+                await loop.sock_sendall(self._requests, _LENGTH.pack(len(text)) + text)
+            return await answer
+        except OSError as error:
+            raise _LauncherGone from error
+        finally:
+            self._answers_waited_for.pop(spec.request, None)
+
+    def close(self) -> None:
+        """Let the launcher end; keepers and commands stay."""
+        if self._requests.fileno() < 0:
+            return
+        loop = asyncio.get_running_loop()
+        for ours in (self._requests, self._answers):
+            loop.remove_reader(ours)
+            ours.close()
+        self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        for ours in (self._requests, self._answers):
+            ours.setblocking(False)
+        loop.add_reader(self._requests, self._on_end)
+        loop.add_reader(self._answers, self._on_answer)
+
+    def _on_answer(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            request, _, words = self._answers.recv(4096).decode().partition(" ")
+            waiting = self._answers_waited_for.get(int(request))
+            if waiting is not None and not waiting.done():
+                waiting.set_result(words)
+
+    def _on_end(self) -> None:
+        self.is_gone = True
+        asyncio.get_running_loop().remove_reader(self._requests)
+        for waiting in self._answers_waited_for.values():
+            if not waiting.done():
+                waiting.set_exception(_LauncherGone())
+
+
+def _spawn_launcher(requests: socket.socket, answers: socket.socket) -> subprocess.Popen[bytes]:
+    source = str(Path(boreas.__file__).parent.parent)
+    fds = (requests.fileno(), answers.fileno())
+    try:
+        # Isolated and without site-packages: a small process makes small, quick forks.
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _LAUNCH, source, str(fds[0]), str(fds[1])],
+            pass_fds=fds,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            cwd="/",
+            env={},
+        )
+    finally:
+        requests.close()
+        answers.close()
+
+
+class Keepers:
+    """Runs, watches and stops commands by their step directories."""
+
+    def __init__(self, news_socket: Path, clock: Clock) -> None:
+        self._clock = clock
+        self._news_path = news_socket
+        self._requests = itertools.count()
+        self._launcher: Launcher | None = None
+        self._hints: dict[str, Hint] = {}
+        self._directory = os.open(news_socket.parent, os.O_PATH)
+        self._news = self._bind_news()
+
+    def close(self) -> None:
+        """Stop listening; nothing that runs is touched."""
+        asyncio.get_running_loop().remove_reader(self._news)
+        self._news.close()
+        os.close(self._directory)
+        if self._launcher is not None:
+            self._launcher.close()
+
+    def spec(
+        self, step_dir: Path, *, argv: tuple[str, ...], env: dict[str, str], cwd: Path
+    ) -> Spec:
+        """What to ask the launcher for; the spool is the order's, two directories up."""
+        return Spec(
+            request=next(self._requests),
+            step_dir=str(step_dir),
+            argv=list(argv),
+            env=env,
+            cwd=str(cwd),
+            spool=str(step_dir.parent.parent / "spool"),
+            spool_limit=DEFAULT_LIMIT,
+            news=str(self._news_path),
+        )
+
+    async def start(self, spec: Spec) -> None:
+        """Start a command that never started; does nothing if somebody else was faster."""
+        try:
+            words = await self._launch().ask(spec)
+        except _LauncherGone:
+            words = await self._ask_once_more(spec)
+        if words.startswith("failed"):
+            raise CannotStart(f"cannot start a command: {words.removeprefix('failed: ')}")
+
+    async def ended(self, step_dir: Path) -> steps.Exited:
+        """Wait for the end of a started command. Raises CommandLost when it is unknowable."""
+        with self._watched(str(step_dir)) as hint:
+            while True:
+                match steps.fate(str(step_dir)):
+                    case steps.Exited() as exited:
+                        return exited
+                    case steps.Unknowable() as unknowable:
+                        raise CommandLost(await self._clear_away(unknowable))
+                    case steps.NeverStarted():
+                        raise CommandLost("the keeper of a command ended before it started it")
+                    case steps.Starting() | steps.Running():
+                        await hint.wait(at_most=LOOK_AGAIN_SECONDS)
+
+    async def stop(self, step_dir: Path, *, grace: float) -> None:
+        """TERM to all that the command started, KILL after the grace; returns when all are gone."""
+        while not steps.bar(str(step_dir)) and _is_starting(step_dir):
+            await self._clock.sleep(0.01)
+        if not self._signal_keeper(step_dir, signal.SIGTERM):
+            await self._clear_if_orphaned(step_dir)
+            return
+        try:
+            async with asyncio.timeout(grace):
+                await self._settled(step_dir)
+        except TimeoutError:
+            while self._signal_keeper(step_dir, signal.SIGUSR1):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_AGAIN_SECONDS):
+                        await self._settled(step_dir)
+        await self._clear_if_orphaned(step_dir)
+
+    async def _settled(self, step_dir: Path) -> None:
+        with contextlib.suppress(CommandLost):
+            await self.ended(step_dir)
+
+    async def _clear_if_orphaned(self, step_dir: Path) -> None:
+        fate = steps.fate(str(step_dir))
+        if isinstance(fate, steps.Unknowable):
+            await self._clear_away(fate)
+
+    async def _clear_away(self, lost: steps.Unknowable) -> str:
+        """Nobody will see the end of this command: it must not go on beside the next order."""
+        if not lost.same_boot:
+            return "the node was restarted while the command ran"
+        while members := _session_of(lost):
+            for pid in members:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            await self._clock.sleep(0.05)
+        return "the keeper of the command was killed, so how it ended is not known"
+
+    def _signal_keeper(self, step_dir: Path, number: int) -> bool:
+        """Signal the keeper of a running command; False when there is none."""
+        fate = steps.fate(str(step_dir))
+        if not isinstance(fate, steps.Running):
+            return False
+        try:
+            keeper = os.pidfd_open(fate.keeper)
+        except ProcessLookupError:
+            return False
+        try:
+            if steps.start_time(fate.keeper) != fate.keeper_started:
+                return False
+            signal.pidfd_send_signal(keeper, number)
+        except ProcessLookupError:
+            return False
+        finally:
+            os.close(keeper)
+        return True
+
+    def _launch(self) -> Launcher:
+        if self._launcher is None or self._launcher.is_gone:
+            if self._launcher is not None:
+                self._launcher.close()
+            self._launcher = Launcher()
+        return self._launcher
+
+    async def _ask_once_more(self, spec: Spec) -> str:
+        try:
+            return await self._launch().ask(spec)
+        except _LauncherGone:
+            raise Unavailable("the launcher of commands does not stay alive") from None
+
+    @contextlib.contextmanager
+    def _watched(self, step_dir: str) -> Iterator[Hint]:
+        hint = self._hints.setdefault(step_dir, Hint())
+        try:
+            yield hint
+        finally:
+            self._hints.pop(step_dir, None)
+
+    def _bind_news(self) -> socket.socket:
+        news = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        news.setblocking(False)
+        self._news_path.unlink(missing_ok=True)
+        # A path through /proc, because the address of a socket has at most 108 bytes.
+        news.bind(f"/proc/self/fd/{self._directory}/{self._news_path.name}")
+        asyncio.get_running_loop().add_reader(news, self._on_news)
+        return news
+
+    def _on_news(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            hint = self._hints.get(self._news.recv(4096).decode())
+            if hint is not None:
+                hint.raise_()
+
+
+def _is_starting(step_dir: Path) -> bool:
+    return isinstance(steps.fate(str(step_dir)), steps.Starting)
+
+
+def _session_of(lost: steps.Unknowable) -> list[int]:
+    """Living processes of the session that the command led, unless its pid is another's by now."""
+    members = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            fields = steps.stat_fields(int(name))
+            if fields and int(fields[3]) == lost.pid and fields[0] not in (b"Z", b"X"):
+                members.append((int(name), int(fields[19])))
+    return [pid for pid, started in members if started >= lost.started]

@@ -1,0 +1,227 @@
+"""One order from its first verb to its last word.
+
+Made by runner.py for a new order and again, after the agent was killed, for one that was under way:
+verbs that are done are passed over, the one that was under way is entered again.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import structlog
+
+from boreas.agent.journal import (
+    Ending,
+    Entry,
+    Journal,
+    OrderState,
+    Reported,
+    VerbDone,
+    last_word,
+)
+from boreas.agent.keepers import Keepers
+from boreas.agent.layout import Layout
+from boreas.agent.workspace import Workspace
+from boreas.domain.errors import BoreasError, CommandLost
+from boreas.domain.orders import DriverKind, OrderBody, Outcome, Verb, VerbOutcome
+from boreas.domain.ports import Driver
+from boreas.kit.clock import Clock
+from boreas.kit.tasks import TaskGroup
+from boreas.transport.frames import Report
+
+logger = structlog.get_logger(__name__)
+
+# An order that ran out of time while no agent lived still gets this long to be adopted: its command
+# may have ended in time, and then its exit code is the truth.
+ADOPTION_SECONDS = 10.0
+
+Tell = Callable[[Report], None]
+DriverFor = Callable[[DriverKind], Driver]
+
+
+class Tools(NamedTuple):
+    """What every run of an order needs."""
+
+    journal: Journal
+    keepers: Keepers
+    layout: Layout
+    driver_for: DriverFor
+    clock: Clock
+    tell: Tell
+    """A durable report is ready to be sent."""
+
+
+class OrderRun:
+    """Carries out one order. `run` returns when its last report is durable."""
+
+    def __init__(self, state: OrderState, body: OrderBody, tools: Tools) -> None:
+        self._state = state
+        self._body = body
+        self._tools = tools
+        self._cancelled = asyncio.Event()
+
+    def cancel(self) -> None:
+        """The cancel stands in the journal; stop as soon as possible."""
+        self._cancelled.set()
+
+    async def run(self) -> None:
+        """Do the verbs within the time, obey a cancel, say the last word."""
+        bench = Workspace(
+            order=self._body,
+            scope=self._state.scope,
+            layout=self._tools.layout,
+            keepers=self._tools.keepers,
+        )
+        try:
+            ending = await self._until_end(bench)
+            await self._finish(ending, bench)
+        finally:
+            bench.close()
+
+    async def _until_end(self, bench: Workspace) -> Ending:
+        if self._cancel_asked:
+            return await self._stopped(bench)
+        adopted = bool(self._state.reports)
+        if not adopted:
+            await self._report(self._news("started"), *self._verb_begins(0))
+        seconds = self._seconds_left(adopted=adopted)
+        async with TaskGroup(f"order {self._body.order_id}") as tasks:
+            work = tasks.start(lambda: self._verbs(bench), name="verbs")
+            stop = tasks.start(self._cancelled.wait, name="cancel")
+            await asyncio.wait({work, stop}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            work.cancel()
+            await asyncio.wait({work})
+        return await self._stopped(bench)
+
+    async def _stopped(self, bench: Workspace) -> Ending:
+        """Everything the order started is gone when this returns."""
+        cancel = self._tools.journal.cancels.get(self._body.order_id)
+        grace = cancel.grace_seconds if cancel else self._body.cancel_grace_seconds
+        await bench.stop_all(grace=grace)
+        if cancel:
+            reason = cancel.reason or "cancelled"
+            await bench.say(f"Stopped: {reason}")
+            return Ending(Outcome.CANCELLED, reason)
+        reason = f"took longer than {self._body.timeout_seconds:g} s and was stopped"
+        await bench.say(f"The order {reason}.")
+        return Ending(Outcome.FAILED, reason)
+
+    async def _verbs(self, bench: Workspace) -> Ending:
+        try:
+            return await self._each_verb(bench)
+        except CommandLost as lost:
+            return Ending(Outcome.LOST, lost.message)
+        except BoreasError as error:
+            return Ending(Outcome.FAILED, error.message)
+        except OSError as error:
+            return Ending(Outcome.FAILED, f"the node says: {error}")
+        except Exception as error:  # a driver's bug ends its order, never the agent
+            logger.exception("driver failed", action="driver_bug", order=self._body.order_id)
+            return Ending(Outcome.FAILED, f"a fault in Boreas itself: {error!r}")
+
+    async def _each_verb(self, bench: Workspace) -> Ending:
+        result, exit_code = self._so_far()
+        for index in range(len(self._state.verbs_done), len(self._body.verbs)):
+            outcome = await self._one_verb(self._body.verbs[index], bench)
+            result |= outcome.result
+            exit_code = exit_code if outcome.exit_code is None else outcome.exit_code
+            if not outcome.ok:
+                return Ending(Outcome.FAILED, outcome.reason, exit_code, result)
+            await self._verb_is_done(index, outcome)
+        return Ending(Outcome.SUCCESS, None, exit_code, result)
+
+    def _so_far(self) -> tuple[dict[str, Any], int | None]:
+        result: dict[str, Any] = {}
+        exit_code = None
+        for done in self._state.verbs_done:
+            result |= done.result
+            exit_code = exit_code if done.exit_code is None else done.exit_code
+        return result, exit_code
+
+    async def _one_verb(self, verb: Verb, bench: Workspace) -> VerbOutcome:
+        if verb is Verb.RUN:
+            return await _run_command(bench, self._tools.layout)
+        if self._body.release is None:
+            return VerbOutcome(ok=False, reason=f"the order names no release to {verb}")
+        driver = self._tools.driver_for(self._body.release.driver)
+        match verb:
+            case Verb.STAGE:
+                return await driver.stage(bench)
+            case Verb.CHECK_STAGED:
+                return await driver.check_staged(bench)
+            case Verb.ACTIVATE:
+                return await driver.activate(bench)
+            case Verb.CHECK:
+                return await driver.check(bench)
+            case Verb.REVERT:
+                return await driver.revert(bench)
+            case Verb.RETIRE:
+                return await driver.retire(bench)
+            case Verb.OBSERVE:
+                return await driver.observe(bench)
+
+    async def _verb_is_done(self, index: int, outcome: VerbOutcome) -> None:
+        done = VerbDone(
+            order_id=self._body.order_id,
+            verb=self._body.verbs[index],
+            exit_code=outcome.exit_code,
+            result=dict(outcome.result),
+        )
+        if index + 1 < len(self._body.verbs):
+            await self._report(*self._verb_begins(index + 1), after=(done,))
+        else:
+            await self._tools.journal.write(done)
+
+    def _verb_begins(self, index: int) -> tuple[Report, ...]:
+        ahead = 0 if self._state.reports else 1  # `started` stands before the first one
+        verbs = self._body.verbs[index : index + 1]
+        return tuple(self._news("verb", verb=verb, ahead=ahead) for verb in verbs)
+
+    def _news(self, kind: str, *, verb: Verb | None = None, ahead: int = 0) -> Report:
+        return Report(
+            order_id=self._body.order_id,
+            sequence=self._state.next_sequence + ahead,
+            kind=kind,
+            at=self._now(),
+            verb=verb.value if verb else None,
+        )
+
+    async def _finish(self, ending: Ending, bench: Workspace) -> None:
+        bench.spool.note_drops()
+        bench.spool.sync()
+        report = last_word(self._state, ending, at=self._now(), log_bytes=bench.spool.size())
+        await self._report(report)
+
+    async def _report(self, *reports: Report, after: tuple[Entry, ...] = ()) -> None:
+        await self._tools.journal.write(*after, *(Reported(report=report) for report in reports))
+        for report in reports:
+            self._tools.tell(report)
+
+    @property
+    def _cancel_asked(self) -> bool:
+        return self._body.order_id in self._tools.journal.cancels
+
+    def _seconds_left(self, *, adopted: bool) -> float:
+        if not adopted:
+            return self._body.timeout_seconds
+        used = max(0.0, self._now() - self._state.reports[0].at)
+        return max(ADOPTION_SECONDS, self._body.timeout_seconds - used)
+
+    def _now(self) -> float:
+        return self._tools.clock.now().timestamp()
+
+
+async def _run_command(bench: Workspace, layout: Layout) -> VerbOutcome:
+    """The task's own bash, from a file: neither its text nor a secret in it is in any argv."""
+    order = bench.order
+    if order.command is None:
+        return VerbOutcome(ok=False, reason="the order has no command to run")
+    script = layout.order_dir(order.order_id) / "command"
+    if not script.exists():
+        script.touch(mode=0o600)
+        script.write_text(order.command, errors="surrogateescape")
+    code = await bench.run("run", ("/bin/bash", str(script)))
+    reason = None if code == 0 else f"the command ended with exit code {code}"
+    return VerbOutcome(ok=code == 0, reason=reason, exit_code=code)

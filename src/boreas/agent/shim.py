@@ -1,0 +1,450 @@
+"""The keeper of one command: starts it, writes down what it says, and how it ends.
+
+Forked by `launcher.py`, one for each command, in a session of its own; it outlives the agent, which
+finds out from the files of `steps.py`. The command is a child that waits for a word before it
+begins, so that its pid stands on the disk before it acts. The keeper is the reaper of all that
+descends from the command: nothing gets away from a stop.
+
+SIGTERM: pass TERM on to all descendants. SIGUSR1: KILL them all, until none is left.
+
+Never returns: every path ends in `os._exit`. No asyncio here; a keeper should cost next to nothing.
+"""
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any, NamedTuple, NoReturn
+
+from boreas.agent import steps
+from boreas.agent.spoolfile import SpoolFile
+from boreas.kit.stamp import monotonic, now_us, pause
+from boreas.logs.chunks import STDERR, STDOUT, OutputSplitter, spoken
+
+PARTIAL_LINE_SECONDS = 0.2
+READ_BYTES = 256 * 1024
+
+# After the command has ended, what it left in the pipes (a `tee` that still flushes) is waited for
+# this long in silence, and no longer than the second figure: a daemon may keep the pipe for ever.
+DRAIN_SILENCE_SECONDS = 0.2
+DRAIN_AT_MOST_SECONDS = 2.0
+
+_EXIT_ROOM = 512
+_PR_SET_CHILD_SUBREAPER = 36
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Spec(NamedTuple):
+    """All that a keeper needs; travels as JSON over the launcher's socket."""
+
+    request: int
+    step_dir: str
+    argv: list[str]
+    env: dict[str, str]
+    cwd: str
+    spool: str
+    spool_limit: int
+    news: str
+    """Where to tell the agent that there is something to look at: a directory and a socket name."""
+
+
+class Pipes(NamedTuple):
+    """The keeper's ends."""
+
+    out: int
+    err: int
+    go: int
+    exec_error: int
+
+
+def keep(spec: Spec, answers: socket.socket) -> NoReturn:
+    """Run the command to its end. Tells on `answers` whether the step could be claimed."""
+    status = 1
+    try:
+        _become_keeper()
+        claim = _claim(spec, answers)
+        if claim is not None:
+            _Keeper(spec, claim).run(answers)
+            status = 0
+    finally:
+        if error := sys.exception():
+            sys.excepthook(type(error), error, error.__traceback__)
+        os._exit(status)
+
+
+def _become_keeper() -> None:
+    os.setsid()
+    for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(ignored, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    os.chdir("/")
+
+
+def _claim(spec: Spec, answers: socket.socket) -> int | None:
+    try:
+        claim = _link_claim(spec.step_dir)
+    except FileExistsError:
+        _answer(answers, spec.request, "taken")
+        return None
+    except OSError as error:
+        _answer(answers, spec.request, f"failed: {os.strerror(error.errno or 0)}")
+        return None
+    return claim
+
+
+def _link_claim(step_dir: str) -> int:
+    """Make `claim` appear locked and with its first line in it, or fail if there is one."""
+    mine = os.path.join(step_dir, f"claim.{os.getpid()}")
+    claim = os.open(mine, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX)
+        _write_line(
+            claim,
+            keeper=os.getpid(),
+            keeper_started=steps.start_time(os.getpid()),
+            boot_id=steps.boot_id(),
+        )
+        os.link(mine, os.path.join(step_dir, steps.CLAIM))
+    finally:
+        os.unlink(mine)
+    return claim
+
+
+def _write_line(file: int, **fields: Any) -> None:
+    line = json.dumps(fields).encode() + b"\n"
+    if os.write(file, line) < len(line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _answer(answers: socket.socket, request: int, words: str) -> None:
+    with contextlib.suppress(OSError):
+        answers.send(f"{request} {words}".encode())
+
+
+class _Keeper:
+    """The life of one claimed command."""
+
+    def __init__(self, spec: Spec, claim: int) -> None:
+        self._spec = spec
+        self._claim = claim
+        self._status: int | None = None
+        self._is_stopping = False
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def run(self, answers: socket.socket) -> None:
+        """Claimed: start, keep, record."""
+        try:
+            self._spool = SpoolFile(self._spec.spool, limit=self._spec.spool_limit)
+            self._reserve_exit_room()
+            self._listen_to_signals()
+            self._child, pipes = self._fork_waiting_child()
+            self._write_down_child()
+        except OSError as error:
+            steps.forget_claim(self._spec.step_dir)
+            _answer(answers, self._spec.request, f"failed: {os.strerror(error.errno or 0)}")
+            return
+        os.write(pipes.go, b"!")
+        os.close(pipes.go)
+        _answer(answers, self._spec.request, "started")
+        answers.close()
+        self._note_exec_error(pipes.exec_error)
+        self._tell_agent()
+        left_open = self._follow(pipes)
+        self._spool.note_drops()
+        self._spool.sync()
+        self._record_exit()
+        self._tell_agent()
+        if left_open:
+            _swallow(left_open)
+
+    # --- start ---
+
+    def _reserve_exit_room(self) -> None:
+        self._exit = os.open(
+            os.path.join(self._spec.step_dir, "exit.new"),
+            os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC,
+            0o600,
+        )
+        if os.write(self._exit, b" " * _EXIT_ROOM) < _EXIT_ROOM:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(self._exit)
+
+    def _listen_to_signals(self) -> None:
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        for heard in (signal.SIGCHLD, signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(heard, _only_wake)
+
+    def _fork_waiting_child(self) -> tuple[int, Pipes]:
+        out_read, out_write = _pipe()
+        err_read, err_write = _pipe()
+        go_read, go_write = _pipe()
+        error_read, error_write = _pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(go_write)
+            _become_command(self._spec, out_write, err_write, go_read, error_write)
+        for fd in (out_write, err_write, go_read, error_write):
+            os.close(fd)
+        return child, Pipes(out_read, err_read, go_write, error_read)
+
+    def _write_down_child(self) -> None:
+        _write_line(self._claim, pid=self._child, started=steps.start_time(self._child))
+        os.fsync(self._claim)
+        steps.sync_dir(self._spec.step_dir)
+
+    def _note_exec_error(self, exec_error: int) -> None:
+        words = _read_all(exec_error)
+        os.close(exec_error)
+        if words:
+            self._spool.append(spoken(words.decode(errors="replace"), now_us()))
+
+    # --- keep ---
+
+    def _follow(self, pipes: Pipes) -> list[int]:
+        """Write down what the command says until it has ended; the pipes that others keep open."""
+        taps = {
+            pipes.out: _Tap(pipes.out, STDOUT, self._spool),
+            pipes.err: _Tap(pipes.err, STDERR, self._spool),
+        }
+        poll = select.poll()
+        for fd in (*taps, self._wake_read):
+            os.set_blocking(fd, False)
+            poll.register(fd, select.POLLIN)
+        open_pipes = set(taps)
+        drain = _Drain()
+        while not self._is_over(open_pipes, drain):
+            for fd, _ in poll.poll(self._poll_milliseconds(taps)):
+                if fd == self._wake_read:
+                    self._obey_signals()
+                elif taps[fd].pump():
+                    drain.touch()
+                else:
+                    poll.unregister(fd)
+                    open_pipes.discard(fd)
+            for tap in taps.values():
+                tap.flush_idle()
+        for tap in taps.values():
+            tap.end()
+        return sorted(open_pipes)
+
+    def _is_over(self, open_pipes: set[int], drain: "_Drain") -> bool:
+        self._reap()
+        if self._status is None:
+            return False
+        if self._is_stopping:
+            drain.begin()
+            is_quiet = not open_pipes or drain.is_done()
+            return is_quiet and not any(_descendants())
+        drain.begin()
+        return not open_pipes or drain.is_done()
+
+    def _poll_milliseconds(self, taps: "dict[int, _Tap]") -> int:
+        if self._status is not None:
+            return 20
+        if any(tap.holds_back for tap in taps.values()):
+            return int(PARTIAL_LINE_SECONDS * 1000 / 2)
+        # A lost SIGCHLD must not hang an order; this is only a net below the signal.
+        return 5000
+
+    def _obey_signals(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            for number in os.read(self._wake_read, 64):
+                if number in (signal.SIGTERM, signal.SIGUSR1):
+                    self._is_stopping = True
+                    wanted = signal.SIGTERM if number == signal.SIGTERM else signal.SIGKILL
+                    _signal_all(wanted)
+
+    def _reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                if pid == self._child:
+                    self._status = status
+
+    # --- end ---
+
+    def _record_exit(self) -> None:
+        assert self._status is not None
+        code, reason = _in_words(self._status)
+        record = json.dumps({"code": code, "reason": reason, "at": now_us()}).encode()
+        os.pwrite(self._exit, record.ljust(_EXIT_ROOM), 0)
+        while not self._publish_exit():
+            pause(1.0)
+
+    def _publish_exit(self) -> bool:
+        try:
+            os.fsync(self._exit)
+            target = os.path.join(self._spec.step_dir, steps.EXIT)
+            os.rename(os.path.join(self._spec.step_dir, "exit.new"), target)
+            steps.sync_dir(self._spec.step_dir)
+        except FileNotFoundError:
+            return True  # The whole order was removed; nobody wants to know any more.
+        except OSError:
+            return False
+        return True
+
+    def _tell_agent(self) -> None:
+        """Best effort; the agent also looks by itself now and then."""
+        directory, _, name = self._spec.news.rpartition("/")
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as news:
+            news.setblocking(False)
+            # A path through /proc, because the address of a socket has at most 108 bytes.
+            fd = os.open(directory, os.O_PATH | os.O_CLOEXEC)
+            news.sendto(self._spec.step_dir.encode(), f"/proc/self/fd/{fd}/{name}")
+
+
+class _Tap:
+    """One pipe of the command, on its way into the spool."""
+
+    def __init__(self, fd: int, stream: int, spool: SpoolFile) -> None:
+        self._fd = fd
+        self._spool = spool
+        self._splitter = OutputSplitter(stream)
+        self._last_read = 0.0
+
+    @property
+    def holds_back(self) -> bool:
+        return self._splitter.holds_back
+
+    def pump(self) -> bool:
+        """Move what is there; False at the end of the pipe."""
+        try:
+            read = os.read(self._fd, READ_BYTES)
+        except BlockingIOError:
+            return True
+        if read:
+            self._last_read = monotonic()
+            self._spool.append(self._splitter.feed(read, now_us()))
+        return bool(read)
+
+    def flush_idle(self) -> None:
+        """Show an unfinished line (a prompt, a progress dot) that has waited long enough."""
+        if self.holds_back and monotonic() - self._last_read >= PARTIAL_LINE_SECONDS:
+            self._spool.append(self._splitter.flush_idle(now_us()))
+
+    def end(self) -> None:
+        """Close an unfinished line, or the next command would go on in it."""
+        self._spool.append(self._splitter.end(now_us()))
+
+
+class _Drain:
+    """The short wait for the last words after the command itself has ended."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        self._last = 0.0
+
+    def begin(self) -> None:
+        if self._began is None:
+            self._began = self._last = monotonic()
+
+    def touch(self) -> None:
+        self._last = monotonic()
+
+    def is_done(self) -> bool:
+        assert self._began is not None
+        now = monotonic()
+        silent = now - self._last >= DRAIN_SILENCE_SECONDS
+        return silent or now - self._began >= DRAIN_AT_MOST_SECONDS
+
+
+def _only_wake(number: int, frame: object) -> None:
+    """The wake-up pipe says it all."""
+
+
+def _pipe() -> tuple[int, int]:
+    return os.pipe2(os.O_CLOEXEC)
+
+
+def _become_command(spec: Spec, out: int, err: int, go: int, error: int) -> NoReturn:
+    try:
+        _wear_clean_clothes(out, err)
+        if os.read(go, 1) != b"!":
+            os._exit(127)  # The keeper died before it let us go.
+        os.chdir(spec.cwd)
+        os.execvpe(spec.argv[0], spec.argv, spec.env)
+    except OSError as problem:
+        what = spec.cwd if problem.filename == spec.cwd else spec.argv[0]
+        os.write(error, f"boreas: cannot start {what}: {problem.strerror}".encode()[:400])
+        os._exit(126 if problem.errno == errno.EACCES else 127)
+    finally:
+        os._exit(127)
+
+
+def _wear_clean_clothes(out: int, err: int) -> None:
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        with contextlib.suppress(OSError, ValueError):
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    os.umask(0o022)
+    nothing = os.open("/dev/null", os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+
+
+def _read_all(fd: int) -> bytes:
+    parts = []
+    while part := os.read(fd, 4096):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _descendants() -> Iterator[int]:
+    """Everything that still lives below this keeper; orphans fall to it, as it is their reaper."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            fields = steps.stat_fields(int(name))
+            if fields is not None and fields[0] not in (b"Z", b"X"):
+                children.setdefault(int(fields[1]), []).append(int(name))
+    waiting = list(children.get(os.getpid(), ()))
+    while waiting:
+        pid = waiting.pop()
+        waiting += children.get(pid, ())
+        yield pid
+
+
+def _signal_all(number: int) -> None:
+    """Once for TERM; KILL goes round until nobody is left who could have forked meanwhile."""
+    for _ in range(100):
+        found = list(_descendants())
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+        if number == signal.SIGTERM or not found:
+            return
+        pause(0.01)
+
+
+def _in_words(status: int) -> tuple[int, str]:
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        return 128 + number, f"ended by signal {signal.Signals(number).name}"
+    code = os.WEXITSTATUS(status)
+    return code, f"exit code {code}"
+
+
+def _swallow(pipes: list[int]) -> None:
+    """A daemon still writes to these: give it a reader for ever, or SIGPIPE would end it."""
+    for fd in pipes:
+        if os.fork() == 0:
+            nothing = os.open("/dev/null", os.O_WRONLY)
+            os.set_blocking(fd, True)
+            os.dup2(fd, 0)
+            os.dup2(nothing, 1)
+            os.dup2(nothing, 2)
+            os.closerange(3, 256)
+            os.execvpe("cat", ["cat"], {"PATH": "/usr/bin:/bin"})

@@ -1,0 +1,169 @@
+"""Sends the spools of orders to the server over one link, each from the server's durable offset.
+
+A new link starts anew: what the server has stored it says right after the inventory, and nothing of
+an older order is sent before that. Bytes stay in the spool until they are stored.
+"""
+
+import ctypes
+import os
+from collections.abc import Callable
+
+import structlog
+
+from boreas.agent.journal import Journal, OrderState
+from boreas.agent.layout import Layout
+from boreas.agent.spoolfile import SpoolFile
+from boreas.domain.ids import OrderId
+from boreas.kit.clock import Clock
+from boreas.kit.tasks import TaskGroup
+from boreas.kit.until import Hint
+from boreas.transport.links import LinkClosed, StreamLimitReached, StreamReset
+from boreas.transport.log_stream import LogSender
+from boreas.transport.session import Session
+
+logger = structlog.get_logger(__name__)
+
+BLOCK_BYTES = 64 * 1024
+
+# Keepers do not tell of each line; a look at the size of a file costs microseconds.
+LOOK_AGAIN_SECONDS = 0.1
+RETRY_SECONDS = 0.5
+
+# Give room back in pieces worth a system call.
+_PUNCH_BYTES = 1024 * 1024
+_KEEP_SIZE_AND_PUNCH = 0x01 | 0x02
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Uploads:
+    """All log streams of one link; made for it and dropped with it."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        journal: Journal,
+        layout: Layout,
+        clock: Clock,
+        settle: Callable[[OrderId], None],
+    ) -> None:
+        self._session = session
+        self._journal = journal
+        self._layout = layout
+        self._clock = clock
+        self._settle = settle
+        self._known: dict[OrderId, _Upload] = {}
+
+    def begin(self, tasks: TaskGroup, order_id: OrderId, *, offset: int) -> None:
+        """Send what there is and what comes, from this offset on; a second call does nothing."""
+        order = self._journal.orders.get(order_id)
+        if order is None or order.log_settled or order_id in self._known:
+            return
+        path = str(self._layout.spool(order_id))
+        if order.finished is None:
+            self._layout.order_dir(order_id).mkdir(exist_ok=True, mode=0o700)
+        elif not os.path.exists(path):
+            self._settle(order_id)  # Ended before it began, or its log is gone: nothing to send.
+            return
+        upload = _Upload(order, SpoolFile(path), self._session, self._clock, offset)
+        self._known[order_id] = upload
+        tasks.start(upload.run, name=f"log of {order_id}")
+        self.stored(order_id, offset)
+
+    def is_known(self, order_id: OrderId) -> bool:
+        return order_id in self._known
+
+    def stored(self, order_id: OrderId, offset: int) -> None:
+        """The server has everything below this offset."""
+        upload = self._known.get(order_id)
+        if upload is not None and upload.stored(offset):
+            self._settle(order_id)
+
+    def look_again(self, order_id: OrderId) -> None:
+        """Something happened to this order; its log may be complete."""
+        upload = self._known.get(order_id)
+        if upload is not None:
+            upload.hint.raise_()
+            if upload.is_complete:
+                self._settle(order_id)
+
+
+class _Upload:
+    """The log of one order on its way."""
+
+    def __init__(
+        self, order: OrderState, spool: SpoolFile, session: Session, clock: Clock, offset: int
+    ) -> None:
+        self._order = order
+        self._spool = spool
+        self._session = session
+        self._clock = clock
+        self._durable = offset
+        self._punched = spool.base()
+        self._sender: LogSender | None = None
+        self.hint = Hint()
+
+    @property
+    def total(self) -> int | None:
+        """How long the log is, once the order has ended."""
+        finished = self._order.finished
+        return None if finished is None else finished.log_bytes or 0
+
+    @property
+    def is_complete(self) -> bool:
+        """The server has all of it."""
+        return self.total is not None and self._durable >= self.total
+
+    def stored(self, offset: int) -> bool:
+        """The server has everything below `offset`; True when that is all there will be."""
+        self._durable = max(self._durable, offset)
+        if self._sender is not None:
+            self._sender.stored(offset)
+        if self._durable - self._punched >= _PUNCH_BYTES:
+            _give_back(self._spool, self._punched, self._durable)
+            self._punched = self._durable
+        return self.is_complete
+
+    async def run(self) -> None:
+        """Send until everything is sent; begin again at the durable offset if the stream breaks."""
+        try:
+            if self._durable > self._spool.size():
+                self._spool.set_base(self._durable)
+            while not self.is_complete:
+                try:
+                    await self._send_all()
+                except LinkClosed:
+                    return
+                except (StreamReset, StreamLimitReached) as error:
+                    logger.info("log stream waits", action="log_retry", reason=error.message)
+                    await self._clock.sleep(RETRY_SECONDS)
+                else:
+                    return
+        finally:
+            self._spool.close()
+
+    async def _send_all(self) -> None:
+        offset = self._durable
+        self._sender = self._session.open_log(self._order.order_id, start_offset=offset)
+        self._sender.stored(offset)
+        while self.total is None or offset < self.total:
+            block = self._spool.read_block(offset, at_most=BLOCK_BYTES)
+            if not block:
+                await self.hint.wait(at_most=LOOK_AGAIN_SECONDS)
+                continue
+            offset += len(block)
+            await self._sender.send(block, last=offset == self.total)
+            if offset == self.total:
+                return
+        await self._sender.send(b"", last=True)
+
+
+def _give_back(spool: SpoolFile, start: int, end: int) -> None:
+    """Punch what is stored out of the file; where that is not supported the room stays taken."""
+    spool.set_base(end)
+    _libc.fallocate(
+        spool.fileno(),
+        _KEEP_SIZE_AND_PUNCH,
+        ctypes.c_long(start),
+        ctypes.c_long(end - start),
+    )

@@ -1,0 +1,164 @@
+"""The workbench of one order: what its driver may use on this node (boreas.domain.ports.Workbench).
+
+Named steps are memoised by their directories, so a verb can be entered again after the agent was
+killed: what has ended keeps its exit code, what runs is adopted, what never began is begun.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import pwd
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+from boreas.agent import steps
+from boreas.agent.keepers import Keepers
+from boreas.agent.layout import Layout
+from boreas.agent.spoolfile import SpoolFile
+from boreas.domain.orders import OrderBody, order_variables
+from boreas.kit.stamp import now_us
+from boreas.logs.chunks import spoken
+
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PROBE_OUTPUT_BYTES = 64 * 1024
+
+
+class Workspace:
+    """One order's workbench. Made anew after a restart; it finds everything again by name."""
+
+    def __init__(self, *, order: OrderBody, scope: str, layout: Layout, keepers: Keepers) -> None:
+        self.order = order
+        self.scope_dir = layout.scope_dir(scope)
+        self.release_dir = (
+            layout.release_dir(scope, order.release.release_id)
+            if order.release
+            else self.scope_dir / "work"
+        )
+        self._layout = layout
+        self._keepers = keepers
+        layout.steps(order.order_id).mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.scope_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
+        self.spool = SpoolFile(str(layout.spool(order.order_id)))
+        self._said = _SaidLines(layout.order_dir(order.order_id) / "said", self.spool)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self.spool.close()
+
+    async def run(
+        self,
+        step: str,
+        argv: tuple[str, ...],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> int:
+        """See `Workbench.run`."""
+        step_dir = self._layout.step_dir(self.order.order_id, step)
+        step_dir.mkdir(exist_ok=True, mode=0o700)
+        match steps.fate(str(step_dir)):
+            case steps.Exited(code):
+                return code
+            case steps.NeverStarted():
+                steps.forget_claim(str(step_dir))
+                await self._start(step_dir, argv, env=env or {}, cwd=cwd)
+        return (await self._keepers.ended(step_dir)).code
+
+    async def probe(
+        self, argv: tuple[str, ...], *, at_most: float, env: Mapping[str, str] | None = None
+    ) -> tuple[int, str]:
+        """See `Workbench.probe`; 124 when the time was up, as coreutils' `timeout` says it."""
+        self.release_dir.mkdir(parents=True, exist_ok=True)
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=self._environment(env or {}),
+            cwd=self.release_dir,
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        output = bytearray()
+        try:
+            async with asyncio.timeout(at_most):
+                await _read_last(process.stdout, output)
+                code = await process.wait()
+        except TimeoutError:
+            code = 124
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+        return code if code >= 0 else 128 - code, output.decode(errors="replace")
+
+    async def say(self, line: str) -> None:
+        """See `Workbench.say`."""
+        self._said.say_once(line)
+
+    async def stop_all(self, *, grace: float) -> None:
+        """End every command of this order; returns when nothing of them is left."""
+        names = sorted(self._layout.steps(self.order.order_id).iterdir())
+        await asyncio.gather(*(self._keepers.stop(step_dir, grace=grace) for step_dir in names))
+
+    async def _start(
+        self, step_dir: Path, argv: tuple[str, ...], *, env: Mapping[str, str], cwd: Path | None
+    ) -> None:
+        if cwd is None:
+            self.release_dir.mkdir(parents=True, exist_ok=True)
+        spec = self._keepers.spec(
+            step_dir, argv=argv, env=self._environment(env), cwd=cwd or self.release_dir
+        )
+        await self._keepers.start(spec)
+
+    def _environment(self, added: Mapping[str, str]) -> dict[str, str]:
+        """Nothing of the agent's own environment: its token must not reach a command."""
+        me = pwd.getpwuid(os.geteuid())
+        clean = {
+            "PATH": _SYSTEM_PATH,
+            "HOME": me.pw_dir,
+            "USER": me.pw_name,
+            "LOGNAME": me.pw_name,
+            "SHELL": "/bin/bash",
+            "LANG": "C.UTF-8",
+        }
+        return {**clean, **order_variables(self.order, release_dir=str(self.release_dir)), **added}
+
+
+class _SaidLines:
+    """Which of Boreas' own lines stand in the log already, so that a verb may say them again.
+
+    Each is noted with the offset at which it is about to be written; a note counts only if the log
+    has grown past that offset, so a death between note and line loses nothing.
+    """
+
+    def __init__(self, notes: Path, spool: SpoolFile) -> None:
+        self._notes = notes
+        self._spool = spool
+        self._known = self._read()
+
+    def say_once(self, line: str) -> None:
+        digest = hashlib.sha256(line.encode(errors="backslashreplace")).hexdigest()[:32]
+        if digest in self._known:
+            return
+        with self._notes.open("a") as notes:
+            notes.write(f"{digest} {self._spool.size()}\n")
+        self._known.add(digest)
+        self._spool.append(spoken(line, now_us()))
+
+    def _read(self) -> set[str]:
+        try:
+            lines = self._notes.read_text().splitlines()
+        except FileNotFoundError:
+            return set()
+        size = self._spool.size()
+        noted = (line.split() for line in lines if line.count(" ") == 1)
+        return {digest for digest, offset in noted if offset.isdigit() and int(offset) < size}
+
+
+async def _read_last(stream: asyncio.StreamReader, output: bytearray) -> None:
+    while part := await stream.read(16 * 1024):
+        output += part
+        del output[:-_PROBE_OUTPUT_BYTES]
