@@ -1,0 +1,1 @@
+"""The command line: speaks HTTP to a server, draws, and leaves with an exit code for scripts."""

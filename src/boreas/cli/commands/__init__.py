@@ -1,0 +1,1 @@
+"""One file per verb; each defines `app`, which `boreas.cli.main` imports when the verb is used."""

@@ -1,0 +1,68 @@
+"""`boreas environments`: list, show, make and remove environments of a project."""
+
+from typing import Annotated
+
+import typer
+
+from boreas.cli import names
+from boreas.cli.arguments import ProjectArgument
+from boreas.cli.nouns import (
+    NameArgument,
+    NewNameArgument,
+    YesOption,
+    be_sure,
+    made,
+    removed,
+    show,
+)
+from boreas.cli.verbs import Session, new_app, verb
+from boreas.domain.projects import EnvironmentKind
+
+app = new_app("Environments of a project.")
+COLUMNS = (("NAME", "name"), ("KIND", "kind"), ("QUEUE", "queue_policy"), ("ID", "id"))
+
+
+@app.command("list")
+@verb
+async def list_environments(session: Session, project: ProjectArgument) -> None:
+    """List the environments of a project."""
+    found = await names.project(session.client, project)
+    session.out.table(await names.parts(session.client, found["id"], "environments"), COLUMNS)
+
+
+@app.command("show")
+@verb
+async def show_environment(session: Session, project: ProjectArgument, name: NameArgument) -> None:
+    """Show one environment."""
+    found = await names.project(session.client, project)
+    show(session, await names.environment(session.client, found["id"], name))
+
+
+@app.command("create")
+@verb
+async def create_environment(
+    session: Session,
+    project: ProjectArgument,
+    name: NewNameArgument,
+    kind: Annotated[
+        EnvironmentKind, typer.Option("--kind", help="How careful one must be.")
+    ] = EnvironmentKind.DEV,
+) -> None:
+    """Make an environment."""
+    owner = await names.project(session.client, project)
+    path = f"{names.RELEASE}/projects/{owner['id']}/environments"
+    found = await session.client.post(path, {"name": name, "kind": kind.value})
+    made(session, found, "environment")
+
+
+@app.command("delete")
+@verb
+async def delete_environment(
+    session: Session, project: ProjectArgument, name: NameArgument, yes: YesOption = False
+) -> None:
+    """Remove an environment and its targets. What runs there stays where it is."""
+    owner = await names.project(session.client, project)
+    found = await names.environment(session.client, owner["id"], name)
+    be_sure(f"Remove environment {found['name']} of {owner['name']}?", yes=yes)
+    await session.client.delete(f"{names.RELEASE}/environments/{found['id']}")
+    removed(session, found, "environment")

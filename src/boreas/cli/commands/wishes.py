@@ -1,0 +1,154 @@
+"""What people ask of a deployment that exists: start, confirm, reject, cancel, go back, try again.
+
+Each is one POST; the server's engine says whether the present state allows it.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from boreas.cli import names
+from boreas.cli.arguments import CommentOption, DeploymentArgument, WatchOption
+from boreas.cli.client import Json
+from boreas.cli.failures import usage
+from boreas.cli.verbs import Session, new_app, verb
+from boreas.cli.watching.watch import watch as watch_to_the_end
+from boreas.cli.watching.words import said
+
+start, confirm, reject = new_app(), new_app(), new_app()
+pause, resume, cancel = new_app(), new_app(), new_app()
+rollback, retry, skip = new_app(), new_app(), new_app()
+
+TaskOption = Annotated[
+    str | None, typer.Option("--task", metavar="TASK", help="One task of it, by id or name.")
+]
+
+
+async def _ask(
+    session: Session,
+    deployment: str,
+    wish: str,
+    *,
+    task: str | None = None,
+    body: Json | None = None,
+    **query: Any,
+) -> Json:
+    """POST the wish for a deployment, or for one task of it; the deployment after it."""
+    found = await names.deployment(session.client, deployment)
+    path = f"{names.DEPLOYMENTS}/{found['id']}"
+    if task is not None:
+        path += f"/tasks/{names.task(found, task)['id']}"
+    answer = await session.client.post(f"{path}/{wish}", dict(body or {}), **query)
+    if isinstance(answer, dict) and "tasks" in answer:
+        return answer
+    return await names.deployment(session.client, str(found["id"]))
+
+
+async def _tell(session: Session, found: Json, done: str, *, watch: bool = False) -> None:
+    if watch:
+        session.out.say(f"{names.title(found)}: {done}")
+        await watch_to_the_end(session, str(found["id"]))
+        return
+    session.out.result(found, f"{names.title(found)}: {done}; now {said(str(found['status']))}")
+
+
+def _comment(text: str | None) -> Json:
+    return {"comment": text} if text else {}
+
+
+def _simple(app: typer.Typer, wish: str, done: str, help_text: str) -> Callable[..., None]:
+    @verb
+    async def command(
+        session: Session, deployment: DeploymentArgument = "latest", watch: WatchOption = False
+    ) -> None:
+        await _tell(session, await _ask(session, deployment, wish), done, watch=watch)
+
+    command.__name__, command.__doc__ = wish, help_text
+    return app.command()(command)
+
+
+_simple(start, "start", "started", "Start a deployment that was made with --no-start.")
+_simple(pause, "pause", "paused", "Start no new batch until it is resumed.")
+_simple(resume, "resume", "resumed", "Go on after a pause.")
+
+
+@confirm.command(name="confirm")
+@verb
+async def confirm_deployment(
+    session: Session,
+    deployment: DeploymentArgument = "latest",
+    task: TaskOption = None,
+    comment: CommentOption = None,
+    watch: WatchOption = False,
+) -> None:
+    """Say yes to what a deployment (or a task) waits for."""
+    found = await _ask(session, deployment, "confirm", task=task, body=_comment(comment))
+    await _tell(session, found, "confirmed", watch=watch)
+
+
+@reject.command(name="reject")
+@verb
+async def reject_deployment(
+    session: Session,
+    deployment: DeploymentArgument = "latest",
+    task: TaskOption = None,
+    comment: CommentOption = None,
+    watch: WatchOption = False,
+) -> None:
+    """Say no to what a deployment (or a task) waits for."""
+    found = await _ask(session, deployment, "reject", task=task, body=_comment(comment))
+    await _tell(session, found, "rejected", watch=watch)
+
+
+@cancel.command(name="cancel")
+@verb
+async def cancel_deployment(
+    session: Session,
+    deployment: DeploymentArgument = "latest",
+    go_back: Annotated[
+        bool, typer.Option("--rollback", help="Bring every changed target back as well.")
+    ] = False,
+    watch: WatchOption = False,
+) -> None:
+    """Ask a deployment to stop; what runs is stopped by its agent first."""
+    found = await _ask(session, deployment, "cancel", rollback=go_back)
+    await _tell(session, found, "cancel asked for", watch=watch)
+
+
+@rollback.command(name="rollback")
+@verb
+async def rollback_deployment(
+    session: Session, deployment: DeploymentArgument = "latest", watch: WatchOption = False
+) -> None:
+    """Bring every target that a deployment changed back to what it ran before."""
+    found = await _ask(session, deployment, "rollback")
+    await _tell(session, found, "going back", watch=watch)
+
+
+@retry.command(name="retry")
+@verb
+async def retry_deployment(
+    session: Session,
+    deployment: DeploymentArgument = "latest",
+    task: TaskOption = None,
+    watch: WatchOption = False,
+) -> None:
+    """Run again what failed, and only that, with the same inputs."""
+    found = await _ask(session, deployment, "retry", task=task)
+    await _tell(session, found, "tried again", watch=watch)
+
+
+@skip.command(name="skip")
+@verb
+async def skip_task(
+    session: Session,
+    deployment: DeploymentArgument = "latest",
+    task: TaskOption = None,
+    comment: CommentOption = None,
+) -> None:
+    """Skip one task: what comes after it no longer waits for it."""
+    if task is None:
+        raise usage("which task?", mend="boreas skip DEPLOYMENT --task TASK")
+    found = await _ask(session, deployment, "skip", task=task, body=_comment(comment))
+    await _tell(session, found, f"{task} skipped")
