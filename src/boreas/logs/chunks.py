@@ -126,8 +126,8 @@ class ChunkDecoder:
 
 def spoken(text: str, micros: int) -> bytes:
     """Chunks that say these lines in Boreas' own stream."""
-    splitter = OutputSplitter(BOREAS)
-    return splitter.feed(text.encode(errors="backslashreplace"), micros) + splitter.end(micros)
+    lines = text.removesuffix("\n") + "\n"
+    return OutputSplitter(BOREAS).feed(lines.encode(errors="backslashreplace"), micros)
 
 
 class OutputSplitter:
