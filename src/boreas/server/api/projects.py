@@ -1,0 +1,107 @@
+"""Projects: what owns applications, environments and versions."""
+
+from dataclasses import replace
+
+from fastapi import APIRouter, Response
+
+from boreas.domain.ids import ProjectId
+from boreas.domain.projects import Project
+from boreas.server.auth.callers import AnyUser
+from boreas.server.bodies import Body, Moment, Name, Page, Text, View
+from boreas.server.creation import Creating
+from boreas.server.paging import USUAL, Cursor, Limit, cut, decoded
+from boreas.server.services import Services
+from boreas.store import Transaction
+
+router = APIRouter(prefix="/api/release/projects", tags=["projects"])
+
+
+class ProjectBody(Body):
+    """A whole project."""
+
+    name: Name
+    description: Text = ""
+
+
+class ProjectPatch(Body):
+    """The parts of a project to change."""
+
+    name: Name | None = None
+    description: Text | None = None
+
+
+class ProjectView(View):
+    """A project."""
+
+    id: str
+    name: str
+    description: str
+    created_at: Moment
+    created_by: str
+
+
+@router.post("", status_code=201, response_model=ProjectView)
+async def create_project(
+    body: ProjectBody, caller: AnyUser, services: Services, creating: Creating
+) -> Response:
+    """Make a project; its name is unique."""
+    project = Project(
+        id=ProjectId(services.ids("prj")),
+        name=body.name,
+        description=body.description,
+        created_at=services.clock.now(),
+        created_by=caller.name,
+    )
+
+    async def make(tx: Transaction) -> ProjectView:
+        await tx.projects.add(project)
+        return ProjectView.model_validate(project)
+
+    return await creating.run(make)
+
+
+@router.get("")
+async def list_projects(
+    caller: AnyUser, services: Services, limit: Limit = USUAL, cursor: Cursor = None
+) -> Page[ProjectView]:
+    """All projects, by name."""
+    async with services.store.transaction() as tx:
+        found = await tx.projects.page(after=decoded(cursor), limit=limit + 1)
+    page, following = cut(found, limit, lambda project: project.name)
+    items = [ProjectView.model_validate(project) for project in page]
+    return Page(items=items, next_cursor=following)
+
+
+@router.get("/{project_id}")
+async def show_project(project_id: ProjectId, caller: AnyUser, services: Services) -> ProjectView:
+    """One project."""
+    async with services.store.transaction() as tx:
+        return ProjectView.model_validate(await tx.projects.get(project_id))
+
+
+@router.put("/{project_id}")
+async def replace_project(
+    project_id: ProjectId, body: ProjectBody, caller: AnyUser, services: Services
+) -> ProjectView:
+    """Set everything that can be set."""
+    patch = ProjectPatch(name=body.name, description=body.description)
+    return await change_project(project_id, patch, caller, services)
+
+
+@router.patch("/{project_id}")
+async def change_project(
+    project_id: ProjectId, body: ProjectPatch, caller: AnyUser, services: Services
+) -> ProjectView:
+    """Change what is given; `null` leaves as it is."""
+    async with services.store.transaction() as tx:
+        before = await tx.projects.get(project_id)
+        after = replace(before, **body.model_dump(exclude_none=True))
+        await tx.projects.save(after)
+    return ProjectView.model_validate(after)
+
+
+@router.delete("/{project_id}", status_code=204)
+async def delete_project(project_id: ProjectId, caller: AnyUser, services: Services) -> None:
+    """Remove the project and all it owns; refused while one of its deployments is under way."""
+    async with services.store.transaction() as tx:
+        await tx.projects.delete(project_id)

@@ -1,0 +1,113 @@
+"""Who is calling: the one dependency by which every route says who may use it.
+
+A route without it does not start (`server.app` checks at creation, a test enumerates them). Roles
+beyond admin come later; they will be further members of `Who`.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Final
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from boreas.domain.access import Session, User
+from boreas.domain.errors import Forbidden, Unauthenticated
+from boreas.server.auth import origin, sessions
+from boreas.server.auth.secrets import API_TOKEN_PREFIX, fingerprint
+from boreas.server.services import ServiceBundle, services_of
+
+
+class Who(StrEnum):
+    """Who may call a route."""
+
+    PUBLIC = "public"
+    """Anybody: set-up, login, health, static files."""
+    USER = "user"
+    """Who is signed in."""
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """A user who proved who they are; `session` is None when a token was used."""
+
+    user: User
+    session: Session | None = None
+    token_id: str | None = None
+    csrf: str | None = None
+
+    @property
+    def name(self) -> str:
+        """How records name them."""
+        return self.user.username
+
+
+WHO_ATTRIBUTE: Final = "boreas_who"
+"""Marks the dependency, for the check that every route has one."""
+
+
+async def _user_gate(connection: HTTPConnection) -> Caller:
+    return await authenticated(connection, services_of(connection))
+
+
+async def _admin_gate(connection: HTTPConnection) -> Caller:
+    caller = await _user_gate(connection)
+    if not caller.user.is_admin:
+        raise Forbidden
+    return caller
+
+
+async def _open_gate() -> None:
+    return None
+
+
+for _gate_of, _who in ((_user_gate, Who.USER), (_admin_gate, Who.ADMIN), (_open_gate, Who.PUBLIC)):
+    setattr(_gate_of, WHO_ATTRIBUTE, _who)
+
+AnyUser = Annotated[Caller, Depends(_user_gate)]
+Admin = Annotated[Caller, Depends(_admin_gate)]
+Public = Depends(_open_gate)
+"""For `dependencies=[Public]` of the few routes that anybody may call."""
+
+
+async def authenticated(connection: HTTPConnection, services: ServiceBundle) -> Caller:
+    """The caller by bearer token or session cookie; `Unauthenticated` otherwise.
+
+    With both, the bearer token counts. A session must also show that the request is our own page's.
+    """
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return await _by_token(token.strip(), services)
+    secret = sessions.secret_in(connection)
+    if secret is None:
+        raise Unauthenticated("sign in, or send an API token in Authorization: Bearer")
+    if connection.scope.get("method", "GET") not in origin.SAFE_METHODS:
+        origin.check_write(connection, secret, services.settings.public_url)
+    return await _by_session(secret, services)
+
+
+async def _by_token(secret: str, services: ServiceBundle) -> Caller:
+    if not secret.startswith(API_TOKEN_PREFIX):
+        raise Unauthenticated("Authorization must be `Bearer <API token>`")
+    now = services.clock.now()
+    async with services.store.transaction() as tx:
+        found = await tx.access.token_by_secret(fingerprint(secret))
+        if found is None or (found.expires_at and found.expires_at <= now):
+            raise Unauthenticated("this API token is not known or has ended")
+        user = await tx.access.user(found.user_id)
+    if user.disabled_at is not None:
+        raise Unauthenticated("this account is disabled")
+    return Caller(user=user, token_id=found.id)
+
+
+async def _by_session(secret: str, services: ServiceBundle) -> Caller:
+    now = services.clock.now()
+    async with services.store.transaction() as tx:
+        session = await tx.access.session(fingerprint(secret))
+        if session is None or session.expires_at <= now:
+            raise Unauthenticated("the session has ended; sign in again")
+        user = await tx.access.user(session.user_id)
+    if user.disabled_at is not None:
+        raise Unauthenticated("this account is disabled")
+    return Caller(user=user, session=session, csrf=origin.csrf_token(secret))

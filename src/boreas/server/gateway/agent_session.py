@@ -1,0 +1,257 @@
+"""One agent on one link: orders out, reports and heartbeats in, until either side goes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+
+from boreas.domain.errors import BoreasError
+from boreas.domain.events import ExecutionReport
+from boreas.domain.ids import AgentId
+from boreas.domain.outbox import OutboxKind, OutboxRow
+from boreas.kit.clock import Clock
+from boreas.kit.tasks import TaskGroup
+from boreas.kit.until import Hint
+from boreas.server.gateway.doorkeeper import BUSY_HEARTBEAT_SECONDS, HEARTBEAT_SECONDS
+from boreas.server.gateway.log_intake import LogIntake
+from boreas.server.gateway.parts import GatewayParts
+from boreas.transport.admission import AdmittedAgent
+from boreas.transport.frames import (
+    Cancel,
+    Frame,
+    Goodbye,
+    Heartbeat,
+    HeartbeatAnswer,
+    Inventory,
+    Issued,
+    LogStream,
+    Order,
+    OrderTaken,
+    Padding,
+    Renew,
+    Report,
+    ReportTaken,
+)
+from boreas.transport.keys import der
+from boreas.transport.links import CloseCode, LinkClosed, ProtocolViolation, StreamReset
+from boreas.transport.streams import Stream, StreamEnded
+
+log = structlog.get_logger(__name__)
+
+# Three missed beats; an idle link that is silent longer is dead even if QUIC has not noticed.
+_SILENCE_IDLE = 3 * HEARTBEAT_SECONDS
+_SILENCE_BUSY = 5 * BUSY_HEARTBEAT_SECONDS
+_PROBE_SECONDS = 1.5
+
+
+class AgentSession:
+    """What the server does with an admitted agent."""
+
+    def __init__(self, admitted: AdmittedAgent, parts: GatewayParts) -> None:
+        self.agent_id = AgentId(admitted.agent_id)
+        self.name = admitted.hello.name
+        self._session = admitted.session
+        self._parts = parts
+        self._clock: Clock = parts.clock
+        self._intake = LogIntake(session=admitted.session, logs=parts.logs, clock=parts.clock)
+        self._sent: set[int] = set()
+        self._fetch = Hint()
+        self._heard = Hint()
+        self._is_busy = False
+
+    async def run(self) -> None:
+        """Until the link ends. The agent counts as here only once that is committed."""
+        link = self._session.link
+        await self._parts.news.arrived(
+            agent_id=self.agent_id, address=link.peer_address, transport=link.kind
+        )
+        self._fetch.raise_()
+        try:
+            async with TaskGroup(f"agent {self.name}") as tasks:
+                tasks.start(self._receive_frames, name="frames")
+                tasks.start(lambda: self._receive_streams(tasks), name="streams")
+                tasks.start(self._intake.acknowledge, name="log acknowledgements")
+                tasks.start(self._send_promises, name="promises")
+                tasks.start(self._watch_silence, name="silence")
+                await self._session.wait_closed()
+        except* (LinkClosed, ProtocolViolation) as ended:
+            log.info("agent gone", action="agent_gone", agent=self.name, why=str(ended))
+        finally:
+            self._session.close()
+            self._parts.news.departed(self.agent_id)
+
+    # --- out --------------------------------------------------------------------------------
+
+    def deliver(self, row: OutboxRow) -> None:
+        """Send a promise that was just committed."""
+        if row.id not in self._sent and self._session.closing is None:
+            self._sent.add(row.id)
+            self._session.control.send(_frame_of(row))
+
+    def fetch(self) -> None:
+        """The database may hold promises for this agent: look."""
+        self._fetch.raise_()
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        """End the link."""
+        self._session.close(code, reason)
+
+    def say_goodbye(self, *, retry_after: float) -> None:
+        """The server leaves on purpose."""
+        if self._session.closing is None:
+            self._session.control.send(Goodbye(reason="the server stops", retry_after=retry_after))
+
+    async def answers(self) -> bool:
+        """Is the agent at the other end alive? Asks for an echo and waits a moment."""
+        if self._session.closing is not None:
+            return False
+        self._heard.raise_()
+        await self._heard.wait()
+        self._session.control.send(Padding(bytes_=b"", echo=True))
+        return await self._heard.wait(at_most=_PROBE_SECONDS)
+
+    async def _send_promises(self) -> None:
+        while True:
+            await self._fetch.wait()
+            for row in await self._parts.promises(self.agent_id):
+                self.deliver(row)
+
+    # --- in ---------------------------------------------------------------------------------
+
+    async def _receive_frames(self) -> None:
+        async for frame in self._session.control:
+            self._heard.raise_()
+            await self._receive(frame)
+
+    async def _receive(self, frame: Frame) -> None:
+        match frame:
+            case Heartbeat():
+                self._beat(frame)
+            case OrderTaken(outbox_id=outbox_id):
+                self._parts.news.taken(outbox_id)
+            case Report():
+                await self._report(frame)
+            case Inventory(order_ids=order_ids, busy=busy):
+                self._is_busy = busy
+                await self._settle_inventory(order_ids)
+            case Renew(csr_pem=csr_pem):
+                await self._renew(csr_pem)
+            case Padding(echo=True):
+                self._session.control.send(Padding(bytes_=frame.bytes_, echo=False))
+            case Padding():
+                pass
+            case Goodbye(reason=reason):
+                self._session.close(CloseCode.NO_ERROR, reason)
+            case _:
+                raise ProtocolViolation(f"{type(frame).__name__} is not an agent's to say now")
+
+    def _beat(self, beat: Heartbeat) -> None:
+        self._is_busy = beat.busy
+        self._parts.news.beat(self.agent_id, beat.facts)
+        now = self._clock.now().timestamp()
+        self._session.control.send(HeartbeatAnswer(sequence=beat.sequence, server_time=now))
+
+    async def _report(self, report: Report) -> None:
+        places = await self._parts.places.of_orders((report.order_id,), self.agent_id)
+        if report.order_id not in places:
+            await self._refuse_foreign(report)
+            return
+        self._parts.news.report(
+            _as_news(report, self._clock), lambda: self._say_report_taken(report)
+        )
+
+    async def _refuse_foreign(self, report: Report) -> None:
+        """Not this agent's order: a deleted deployment's, or a lie. Either way it has no effect."""
+        log.warning(
+            "report of a foreign order", agent=self.name, order=report.order_id, kind=report.kind
+        )
+        self._say_report_taken(report)
+
+    def _say_report_taken(self, report: Report) -> None:
+        if self._session.closing is None:
+            self._session.control.send(
+                ReportTaken(order_id=report.order_id, sequence=report.sequence)
+            )
+
+    async def _settle_inventory(self, order_ids: Sequence[str]) -> None:
+        """Tell the agent where its logs go on; tell the engine what it no longer holds."""
+        places = await self._parts.places.of_orders(order_ids, self.agent_id)
+        for order_id, place in places.items():
+            self._intake.tell_offset(place, order_id)
+        held = set(order_ids)
+        for order_id in await self._parts.registry.unfinished_orders(self.agent_id):
+            if order_id not in held:
+                self._parts.news.report(_unknown(order_id, self._clock), lambda: None)
+
+    async def _renew(self, csr_pem: bytes) -> None:
+        certificate = await self._parts.renew(self.agent_id, csr_pem)
+        self._session.control.send(Issued(certificate_der=der(certificate)))
+
+    async def _receive_streams(self, tasks: TaskGroup) -> None:
+        async for stream in self._session.incoming():
+            tasks.start(_bound(self._receive_stream, stream), name=f"stream {stream.id}")
+
+    async def _receive_stream(self, stream: Stream) -> None:
+        try:
+            header = await stream.header()
+            if isinstance(header, LogStream):
+                await self._receive_log(stream, header)
+            else:
+                await self._parts.files.serve(stream, header, self.agent_id)
+        except (StreamEnded, StreamReset):
+            pass  # the agent opens another one from the durable offset
+
+    async def _receive_log(self, stream: Stream, header: LogStream) -> None:
+        places = await self._parts.places.of_orders((header.order_id,), self.agent_id)
+        place = places.get(header.order_id)
+        if place is None:
+            stream.abandon()
+            return
+        await self._intake.take(stream, place, header.order_id, header.start_offset)
+
+    async def _watch_silence(self) -> None:
+        """The link ends when the agent says nothing for three beats."""
+        while True:
+            limit = _SILENCE_BUSY if self._is_busy else _SILENCE_IDLE
+            if not await self._heard.wait(at_most=limit):
+                self._session.close(CloseCode.TIMED_OUT, f"nothing heard for {limit:.0f} s")
+                return
+
+
+def _frame_of(row: OutboxRow) -> Order | Cancel:
+    if row.kind is OutboxKind.ORDER:
+        return Order(
+            outbox_id=row.id,
+            order_id=row.order_id,
+            scope=row.scope,
+            fence=row.fence,
+            body=row.body,
+        )
+    wish: Mapping[str, Any] = msgspec.msgpack.decode(row.body)
+    return Cancel(
+        outbox_id=row.id,
+        order_id=row.order_id,
+        grace_seconds=wish["grace_seconds"],
+        reason=wish["reason"],
+    )
+
+
+def _as_news(report: Report, clock: Clock) -> ExecutionReport:
+    """The server's time rules: an agent's clock may be a day off."""
+    return ExecutionReport(
+        order_id=report.order_id,
+        kind=report.kind,
+        at=clock.now(),
+        sequence=report.sequence,
+        verb=report.verb,
+        outcome=report.outcome,
+        exit_code=report.exit_code,
+        reason=report.reason,
+        result=report.result,
+    )
+
+
+def _unknown(order_id: str, clock: Clock) -> ExecutionReport:
+    reason = "the agent no longer holds this order: its data directory was lost"
+    return ExecutionReport(order_id=order_id, kind="unknown", at=clock.now(), reason=reason)

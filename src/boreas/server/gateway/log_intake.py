@@ -1,0 +1,84 @@
+"""From an agent's log stream into the log files, acknowledged when durable."""
+
+from boreas.domain.errors import NoSpace
+from boreas.kit.clock import Clock
+from boreas.kit.until import Hint
+from boreas.logs.openlog import LogGap, LogSource
+from boreas.logs.store import LogStore
+from boreas.server.gateway.ports import Place
+from boreas.transport.frames import LogStored
+from boreas.transport.session import Session
+from boreas.transport.streams import Stream
+
+# Acknowledge after this much or this long: half the agent's window, so that it never runs dry.
+_FLUSH_BYTES = 256 * 1024
+_FLUSH_SECONDS = 0.2
+
+
+class LogIntake:
+    """The logs that one agent sends over one link."""
+
+    def __init__(self, *, session: Session, logs: LogStore, clock: Clock) -> None:
+        self._session = session
+        self._logs = logs
+        self._clock = clock
+        self._unacknowledged: dict[str, tuple[Place, int]] = {}
+        self._bytes = 0
+        self._something = Hint()
+        self._plenty = Hint()
+
+    async def take(self, stream: Stream, place: Place, order_id: str, offset: int) -> None:
+        """Store one stream to its end. A gap or a full disk ends it: the agent starts again."""
+        source = source_of(place, order_id)
+        try:
+            async for block in stream.blocks():
+                stored = self._logs.append(source, offset, block.payload)
+                offset += len(block.payload)
+                self._stored(place, order_id, stored, len(block.payload))
+        except (LogGap, NoSpace):
+            stream.abandon()
+            self.tell_offset(place, order_id)
+
+    def tell_offset(self, place: Place, order_id: str) -> None:
+        """Acknowledge anew what is stored: after an inventory, and after a broken stream."""
+        stored = self._logs.offset_of(place.deployment_id, place.task_id, order_id)
+        self._stored(place, order_id, stored, 0)
+
+    async def acknowledge(self) -> None:
+        """Make what came durable and say so, for ever; many streams share one sync."""
+        while True:
+            await self._something.wait()
+            await self._plenty.wait(at_most=_FLUSH_SECONDS)
+            await self._acknowledge_once()
+
+    async def _acknowledge_once(self) -> None:
+        ready, self._unacknowledged, self._bytes = self._unacknowledged, {}, 0
+        try:
+            await self._logs.flush()
+        except NoSpace:
+            for order_id, (place, _) in ready.items():
+                ready[order_id] = (
+                    place,
+                    self._logs.offset_of(place.deployment_id, place.task_id, order_id),
+                )
+            await self._clock.sleep(1.0)
+        for order_id, (_, offset) in ready.items():
+            self._session.control.send(LogStored(order_id=order_id, offset=offset))
+
+    def _stored(self, place: Place, order_id: str, offset: int, size: int) -> None:
+        self._unacknowledged[order_id] = place, offset
+        self._bytes += size
+        self._something.raise_()
+        if self._bytes >= _FLUSH_BYTES:
+            self._plenty.raise_()
+
+
+def source_of(place: Place, order_id: str) -> LogSource:
+    """How the log names where its lines come from."""
+    return LogSource(
+        deployment=place.deployment_id,
+        task=place.task_id,
+        execution_id=place.execution_id,
+        target=place.target,
+        order_id=order_id,
+    )

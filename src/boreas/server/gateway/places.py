@@ -1,0 +1,36 @@
+"""Which execution an order belongs to, remembered: asked for at every report and log stream."""
+
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+
+from boreas.domain.ids import AgentId, ExecutionId
+from boreas.server.gateway.ports import Place, Registry
+
+_REMEMBERED = 20_000
+
+
+class Places:
+    """A bounded memory in front of the registry; places never change."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._known: OrderedDict[ExecutionId, Place] = OrderedDict()
+
+    async def of_orders(self, order_ids: Collection[str], agent_id: AgentId) -> Mapping[str, Place]:
+        """The places of those orders that are this agent's; all others are left out."""
+        executions = {order: execution_of(order) for order in order_ids}
+        missing = {e for e in executions.values() if e not in self._known}
+        if missing:
+            self._remember(await self._registry.places(missing))
+        found = {order: self._known.get(execution) for order, execution in executions.items()}
+        return {o: place for o, place in found.items() if place and place.agent_id == agent_id}
+
+    def _remember(self, places: Mapping[ExecutionId, Place]) -> None:
+        self._known.update(places)
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+
+
+def execution_of(order_id: str) -> ExecutionId:
+    """Order ids are `<execution>#<attempt>`."""
+    return ExecutionId(order_id.rsplit("#", 1)[0])

@@ -1,0 +1,54 @@
+"""What the gateway needs: the registry of agents, the places of executions, unsent promises."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from boreas.domain.fleet import Agent
+from boreas.domain.ids import AgentId, DeploymentId, ExecutionId, OrderId, TaskId
+from boreas.domain.outbox import OutboxRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an execution belongs: whose log it writes, and which agent may speak of it."""
+
+    execution_id: ExecutionId
+    deployment_id: DeploymentId
+    task_id: TaskId
+    target: str
+    agent_id: AgentId
+
+
+class Registry(Protocol):
+    """Reads and writes about agents, each in a transaction of its own."""
+
+    async def enrol(self, *, secret_sha256: str, agent: Agent, now: datetime) -> Agent:
+        """Spend one use of the token and add the agent; the token's labels join the agent's.
+
+        The same key with the same token gets the same agent again. Raises `Refused...` errors of
+        the domain: `NotFound` (no such token), `Conflict` (spent, or the name is taken),
+        `Forbidden` (expired).
+        """
+        ...
+
+    async def agent(self, agent_id: AgentId) -> Agent | None:
+        """The agent as it stands, revoked or not."""
+        ...
+
+    async def places(self, ids: Collection[ExecutionId]) -> Mapping[ExecutionId, Place]:
+        """The places of these executions; unknown ones are left out."""
+        ...
+
+    async def promises(self, agent_id: AgentId) -> Sequence[OutboxRow]:
+        """Everything the agent has not acknowledged, oldest first."""
+        ...
+
+    async def unfinished_orders(self, agent_id: AgentId) -> Sequence[OrderId]:
+        """Orders the agent acknowledged and has not finished."""
+        ...
+
+    async def server_addresses(self) -> Sequence[str]:
+        """Where agents can reach the servers that live."""
+        ...

@@ -1,0 +1,162 @@
+"""Find the commit behind a branch or a tag, once, when a version is made.
+
+The only program the server ever runs: `git ls-remote`, by an argument tuple, without a shell,
+hooks, prompts or anybody's configuration, for a limited time. Agents fetch by the commit alone.
+"""
+
+import asyncio
+import os
+import signal
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from boreas.domain.errors import BoreasError, TooMany, invalid
+from boreas.domain.git_names import check_git, commit_problem, protocols_of
+from boreas.domain.orders import GitRef
+from boreas.kit.clock import Clock
+
+SECONDS: Final = 20.0
+# The answer to four names is a few lines; a hostile server could send for ever.
+MOST_BYTES: Final = 256 * 1024
+MAX_RUNNING: Final = 4
+
+
+class LsRemote:
+    """Resolves refs with the git of this machine; a few at a time."""
+
+    def __init__(self, clock: Clock, *, seconds: float = SECONDS) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._running = 0
+
+    async def resolve(self, git: GitRef) -> GitRef:
+        """The same place with a full commit; a commit that was given is believed.
+
+        Raises `InvalidInput` naming `git.ref` or `git.repository`.
+        """
+        check_git(repository=git.repository, ref=git.ref, commit=git.commit)
+        if git.commit is not None:
+            return git
+        if git.ref is None:
+            raise invalid("git.ref", "is missing", "write a branch, a tag, or a full commit")
+        if commit_problem(git.ref) is None:
+            return replace(git, commit=git.ref)
+        commit = commit_in(await self._ask(git.repository, git.ref), git.ref)
+        if commit is None:
+            mend = f"push it, or write a branch or tag that `git ls-remote {git.repository}` lists"
+            raise invalid(
+                "git.ref", f"there is no branch or tag {git.ref!r} in this repository", mend
+            )
+        return replace(git, commit=commit)
+
+    async def _ask(self, repository: str, ref: str) -> str:
+        if self._running >= MAX_RUNNING:
+            raise TooMany("too many repositories are being asked", parameters={"retry_after": 5})
+        self._running += 1
+        try:
+            return await self._run(repository, ref)
+        finally:
+            self._running -= 1
+
+    async def _run(self, repository: str, ref: str) -> str:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv_for(repository, ref),
+                stdin=DEVNULL,
+                stdout=PIPE,
+                stderr=PIPE,
+                env=environment_for(repository, os.defpath),
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            raise invalid("git.ref", "the server has no git", "give git.commit instead") from None
+        try:
+            async with asyncio.timeout(self._seconds):
+                said, complaint = await _output_of(process)
+        except TimeoutError:
+            problem = f"the repository did not answer within {self._seconds:g} s"
+            raise invalid(
+                "git.repository", problem, "check the address, or give git.commit"
+            ) from None
+        finally:
+            _kill(process)
+            await process.wait()
+        if process.returncode != 0:
+            raise _refused_by_git(complaint)
+        return said.decode(errors="replace")
+
+
+async def _output_of(process: Process) -> tuple[bytes, bytes]:
+    assert process.stdout is not None and process.stderr is not None
+    said, complaint = await asyncio.gather(
+        _read_at_most(process.stdout), _read_at_most(process.stderr)
+    )
+    await process.wait()
+    return said, complaint
+
+
+async def _read_at_most(stream: asyncio.StreamReader) -> bytes:
+    """All of it, but keep only the first part."""
+    kept = b""
+    while block := await stream.read(65_536):
+        kept = (kept + block)[:MOST_BYTES]
+    return kept
+
+
+def _kill(process: Process) -> None:
+    """The whole session: ssh and git-remote-https are children of git."""
+    if process.returncode is None:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+
+def _refused_by_git(complaint: bytes) -> BoreasError:
+    lines = [line for line in complaint.decode(errors="replace").splitlines() if line.strip()]
+    said = next((line for line in lines if line.startswith(("fatal:", "ERROR"))), "git failed")
+    mend = "check the address and that this server may read it, or give git.commit"
+    return invalid("git.repository", f"git cannot read it: {said[:300]}", mend)
+
+
+def argv_for(repository: str, ref: str) -> tuple[str, ...]:
+    """Asks for the name as a branch, as a tag, and for what an annotated tag points at."""
+    git = ("git", "-c", "core.hooksPath=/dev/null", "-c", "credential.helper=", "ls-remote")
+    return (*git, "--", repository, *names_of(ref), f"{names_of(ref)[0]}^{{}}")
+
+
+def names_of(ref: str) -> Sequence[str]:
+    """Full names in git's own order of preference."""
+    if ref == "HEAD" or ref.startswith("refs/"):
+        return (ref,)
+    return f"refs/tags/{ref}", f"refs/heads/{ref}"
+
+
+def environment_for(repository: str, path: str) -> Mapping[str, str]:
+    """Nothing of the server's own environment but a path."""
+    return {
+        "PATH": path,
+        "LC_ALL": "C",
+        "HOME": "/nonexistent",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "true",
+        "GIT_SSH_COMMAND": "ssh -oBatchMode=yes -oConnectTimeout=10",
+        "GIT_ALLOW_PROTOCOL": protocols_of(repository),
+    }
+
+
+def commit_in(answer: str, ref: str) -> str | None:
+    """The commit that `git ls-remote` printed for exactly this name, a tag's target first."""
+    found: dict[str, str] = {}
+    for line in answer.splitlines():
+        commit, _, name = line.partition("\t")
+        if commit_problem(commit) is None:
+            found[name] = commit
+    for name in names_of(ref):
+        if commit := found.get(f"{name}^{{}}") or found.get(name):
+            return commit
+    return None

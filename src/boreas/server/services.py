@@ -1,0 +1,77 @@
+"""What the routes work with: one frozen bundle, made by `server.wiring` and held by the app.
+
+Routes ask for it with `services: Services` (a dependency); nothing here is global.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Protocol
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from boreas.domain.ids import AgentId
+from boreas.domain.orders import GitRef
+from boreas.kit.clock import Clock
+from boreas.kit.ids import IdSource
+from boreas.logs.store import LogStore
+from boreas.server.auth.guessing import Guesses
+from boreas.server.auth.hashing import PasswordHasher
+from boreas.server.auth.setup_token import SetupToken
+from boreas.server.settings import Settings
+from boreas.store import Store
+
+
+class Wakes(Protocol):
+    """What the routes tell the rest of the server after a commit. Hints only."""
+
+    def due(self) -> None:
+        """Some deployment is due now."""
+        ...
+
+    def agent_changed(self, agent_id: AgentId) -> None:
+        """The agent has something to fetch, or is seen differently now."""
+        ...
+
+    def revoked(self, agent_id: AgentId) -> None:
+        """The agent may not stay connected."""
+        ...
+
+
+class GitRefs(Protocol):
+    """Finds the commit behind a branch or a tag."""
+
+    async def resolve(self, git: GitRef) -> GitRef:
+        """With a full commit; `InvalidInput` names `git.ref` or `git.repository` and the mend."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceBundle:
+    """Everything a route may use.
+
+    `mint_enrol_token` makes the text an agent is started with from a new secret. `loop_alive` says
+    whether the runtime's loop went round lately.
+    """
+
+    settings: Settings
+    store: Store
+    logs: LogStore
+    wakes: Wakes
+    git: GitRefs
+    clock: Clock
+    ids: IdSource
+    mint_enrol_token: Callable[[str], str]
+    setup_token: SetupToken
+    loop_alive: Callable[[], bool] = lambda: True
+    hasher: PasswordHasher = field(default_factory=PasswordHasher)
+    guesses: Guesses = field(default_factory=Guesses)
+
+
+def services_of(connection: HTTPConnection) -> ServiceBundle:
+    """The bundle of the app that serves this request."""
+    bundle: ServiceBundle = connection.app.state.services
+    return bundle
+
+
+Services = Annotated[ServiceBundle, Depends(services_of)]

@@ -1,0 +1,244 @@
+"""How this server was asked to run: the only reader of its command line and environment.
+
+Called first by `boreas.server.main`; everything below takes the frozen `Settings`. Each option is
+also `BOREAS_<NAME>` in the environment; what stands on the command line wins.
+"""
+
+import argparse
+import ipaddress
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NoReturn
+
+from boreas.domain.errors import InvalidInput, invalid
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class SecureCookies(StrEnum):
+    """When the session's cookie is marked Secure and takes the `__Host-` prefix."""
+
+    AUTO = "auto"
+    """When the request came by https, as seen here or told by a trusted proxy."""
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where to listen; port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything a server can be told. `database_url` is a SQLAlchemy URL; it may hold a secret."""
+
+    data_dir: Path
+    http: Address
+    quic: Address
+    database_url: str = field(repr=False)
+    with_agent: bool = False
+    public_url: str | None = None
+    trusted_proxies: tuple[Network, ...] = ()
+    secure_cookies: SecureCookies = SecureCookies.AUTO
+    log_keep_days: float = 30.0
+    log_keep_bytes: int = 10 * 1024**3
+
+    @property
+    def setup_token_file(self) -> Path:
+        """Where the one-time setup token lies until it is used."""
+        return self.data_dir / "setup-token"
+
+    @property
+    def log_dir(self) -> Path:
+        """Where the server keeps the logs of executions."""
+        return self.data_dir / "logs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Option:
+    """One option: its flag, how its text is read, what it is when nobody says."""
+
+    flag: str
+    read: Callable[[str], Any]
+    default: str
+    told: str
+    metavar: str | None = None
+    switch: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.flag.removeprefix("--").replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        return f"BOREAS_{self.name.upper()}"
+
+
+def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
+    """Settings from arguments and environment; `InvalidInput` names the option that is wrong."""
+    given = vars(_parser().parse_args(list(argv)))
+    read = {option.name: _value(option, given[option.name], environ) for option in OPTIONS}
+    data_dir: Path = read.pop("data_dir")
+    keep_gib = read.pop("log_keep_gib")
+    database_url = read.pop("database_url") or f"sqlite+aiosqlite:///{data_dir / 'boreas.db'}"
+    return Settings(
+        data_dir=data_dir,
+        database_url=database_url,
+        log_keep_bytes=int(keep_gib * 1024**3),
+        **read,
+    )
+
+
+def from_process(argv: Sequence[str]) -> Settings:
+    """Settings from arguments and this process' own environment."""
+    return parse(argv, os.environ)
+
+
+def _value(option: _Option, given: str | None, environ: Mapping[str, str]) -> Any:
+    named = option.flag if given is not None else option.variable
+    text = given if given is not None else environ.get(option.variable) or option.default
+    try:
+        return option.read(text)
+    except ValueError as error:
+        raise invalid(named, str(error)) from error
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of leaving the process, so that the caller chooses the exit code."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InvalidInput(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="boreas server", allow_abbrev=False, description="Run a Boreas server.")
+    for option in OPTIONS:
+        told = f"{option.told} (default: {option.default or 'none'}; {option.variable})"
+        if option.switch:
+            parser.add_argument(
+                option.flag, dest=option.name, action="store_const", const="1", help=told
+            )
+        else:
+            parser.add_argument(
+                option.flag, dest=option.name, metavar=option.metavar, help=told.replace("%", "%%")
+            )
+    return parser
+
+
+def read_address(text: str) -> Address:
+    """`HOST:PORT`, `[V6]:PORT` or `:PORT` (every address)."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise ValueError(f"{text!r} is not HOST:PORT")
+    return Address(host=host.removeprefix("[").removesuffix("]") or "0.0.0.0", port=int(port))
+
+
+def _read_networks(text: str) -> tuple[Network, ...]:
+    return tuple(
+        ipaddress.ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip()
+    )
+
+
+def _read_switch(text: str) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True}
+    words |= {"": False, "0": False, "false": False, "no": False, "off": False}
+    if text.lower() not in words:
+        raise ValueError(f"{text!r} is neither true nor false")
+    return words[text.lower()]
+
+
+def _read_url(text: str) -> str | None:
+    if text and not text.startswith(("http://", "https://")):
+        raise ValueError(f"{text!r} does not start with http:// or https://")
+    return text.rstrip("/") or None
+
+
+def _read_number(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1e9:
+        raise ValueError(f"{text!r} is not a number above 0")
+    return number
+
+
+OPTIONS = (
+    _Option(
+        flag="--data-dir",
+        read=lambda text: Path(text).expanduser(),
+        default="./boreas-data",
+        metavar="DIR",
+        told="where the database, logs, keys and the setup token lie",
+    ),
+    _Option(
+        flag="--http",
+        read=read_address,
+        default="127.0.0.1:8080",
+        metavar="HOST:PORT",
+        told="where browsers and the command line connect",
+    ),
+    _Option(
+        flag="--quic",
+        read=read_address,
+        default="0.0.0.0:8443",
+        metavar="HOST:PORT",
+        told="where agents connect (UDP, and TCP of the same number as fallback)",
+    ),
+    _Option(
+        flag="--database-url",
+        read=str,
+        default="",
+        metavar="URL",
+        told="postgresql+psycopg://user@host/name; left out, SQLite in the data directory",
+    ),
+    _Option(
+        flag="--with-agent",
+        read=_read_switch,
+        default="",
+        switch=True,
+        told="also run an agent for this machine",
+    ),
+    _Option(
+        flag="--public-url",
+        read=_read_url,
+        default="",
+        metavar="URL",
+        told="how browsers reach this server, when a proxy changes the Host header",
+    ),
+    _Option(
+        flag="--trusted-proxies",
+        read=_read_networks,
+        default="",
+        metavar="NETWORKS",
+        told="whose X-Forwarded-* headers are believed, e.g. 10.0.0.0/8,127.0.0.1",
+    ),
+    _Option(
+        flag="--secure-cookies",
+        read=SecureCookies,
+        default="auto",
+        metavar="auto|always|never",
+        told="mark the session's cookie Secure",
+    ),
+    _Option(
+        flag="--log-keep-days",
+        read=_read_number,
+        default="30",
+        metavar="DAYS",
+        told="delete logs of deployments that ended longer ago",
+    ),
+    _Option(
+        flag="--log-keep-gib",
+        read=_read_number,
+        default="10",
+        metavar="GIB",
+        told="delete the oldest logs beyond this size",
+    ),
+)
