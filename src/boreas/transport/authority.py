@@ -34,7 +34,7 @@ BACKDATED = timedelta(hours=1)
 
 
 class BadCsr(ValueError):
-    """The certificate request cannot be read, is not signed by its key, or has the wrong key type."""
+    """The certificate request is unreadable, not signed by its key, or of the wrong kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ class CertificateAuthority:
         write_private(directory / "ca.crt", pem(self.certificate))
 
     def server_certificate(self, directory: Path, now: datetime) -> ServerCertificate:
-        """The server certificate in `directory`, renewed when a third of its life or less is left."""
+        """The server certificate in `directory`, renewed in the last third of its life."""
         certificate_path, key_path = directory / "server.crt", directory / "server.key"
         leaf = _usable_leaf(certificate_path, key_path, self.certificate, now)
         if leaf is None:

@@ -1,4 +1,6 @@
-"""Bytes to messages and back: `u32 BE length | msgpack`, and blocks `u32 BE length | u8 flags | bytes`.
+"""Bytes to messages and back.
+
+Messages are `u32 BE length | msgpack`, blocks are `u32 BE length | u8 flags | bytes`.
 
 Used by boreas.transport.session for every stream of a link. Whatever a peer sends is hostile until
 decoded: a length is judged as soon as its four bytes are there, before anything is kept for it.

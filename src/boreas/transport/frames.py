@@ -4,9 +4,9 @@ Both sides speak in these structs only; `codec.py` turns them into `u32 BE lengt
 Every message is a tagged array, so a field may be added at the end with a default and an old peer
 still reads it. An unknown tag or protocol version is refused with a reason, never guessed.
 
-Dialogue: server `Challenge` -> agent `Hello` (and `Enrol` or `Prove`) -> server `Welcome` or
-`Refused` -> agent `Inventory` -> from then on both sides freely. Whatever must not be lost is
-repeated until the other side acknowledges it: orders until `OrderTaken`, reports until
+Dialogue: agent `Opening` -> server `Challenge` -> agent `Hello` and `Enrol` or `Prove` -> server
+`Welcome` or `Refused` -> agent `Inventory` -> from then on both sides freely. Whatever must not be
+lost is repeated until the other side acknowledges it: orders until `OrderTaken`, reports until
 `ReportTaken`, log bytes until `LogStored`.
 """
 
@@ -33,6 +33,8 @@ class Challenge(_Frame, frozen=True, array_like=True, kw_only=True, tag=1):
 
     protocol: int
     nonce: bytes
+    ca_der: bytes = b""
+    server_time: float = 0.0
 
 
 class Hello(_Frame, frozen=True, array_like=True, kw_only=True, tag=2):
@@ -42,6 +44,10 @@ class Hello(_Frame, frozen=True, array_like=True, kw_only=True, tag=2):
     agent_version: str
     name: str
     labels: dict[str, str]
+    instance: str = ""
+    """Random, made at the start of the agent's process. A second link of the same instance replaces
+    the first (a better path was found); one of another instance is a second agent with a stolen or
+    copied identity, or a successor of a dead one."""
 
 
 class Enrol(_Frame, frozen=True, array_like=True, kw_only=True, tag=3):
@@ -89,6 +95,16 @@ class Refused(_Frame, frozen=True, array_like=True, kw_only=True, tag=8):
     reason: str
     mend: str
     retry_after: float | None = None
+
+
+class Opening(_Frame, frozen=True, array_like=True, kw_only=True, tag=9):
+    """The agent's first bytes: they open the control stream and say nothing else about it.
+
+    On first contact the server has proven nothing yet, so no name and no secret may go before its
+    `Challenge`, whose `ca_der` and certificate the agent holds against the pin of its token.
+    """
+
+    protocol: int
 
 
 # --- orders ----------------------------------------------------------------------------------
@@ -197,7 +213,7 @@ class Goodbye(_Frame, frozen=True, array_like=True, kw_only=True, tag=43):
     retry_after: float
 
 
-Handshake = Challenge | Hello | Enrol | Prove | Renew | Issued | Welcome | Refused
+Handshake = Opening | Challenge | Hello | Enrol | Prove | Renew | Issued | Welcome | Refused
 Ordering = Order | Cancel | OrderTaken | Inventory
 Reporting = Report | ReportTaken | LogStored
 Life = Heartbeat | HeartbeatAnswer | Padding | Goodbye
@@ -249,4 +265,10 @@ class FileTaken(_Frame, frozen=True, array_like=True, kw_only=True, tag=64):
     reason: str | None = None
 
 
-StreamHeader = LogStream | FileOffer | FileRequest | FileWanted | FileTaken
+class FileStored(_Frame, frozen=True, array_like=True, kw_only=True, tag=65):
+    """The receiver has written the file up to here; the sender stays within a window beyond it."""
+
+    offset: int
+
+
+StreamHeader = LogStream | FileOffer | FileRequest | FileWanted | FileStored | FileTaken

@@ -1,4 +1,4 @@
-"""P-256 keys and files that only their owner may read; the ground under identity.py and authority.py."""
+"""P-256 keys, and files that only their owner may read: ground of identity.py and authority.py."""
 
 import hashlib
 import os

@@ -1,7 +1,7 @@
 """What a link between agent and server is, whatever carries it.
 
-Implemented by quic_link.py, mux.py (TCP and memory); consumed by session.py. Streams are numbered as
-in QUIC (RFC 9000, 2.1): bit 0 says who opened it (0 agent, 1 server), bit 1 that it is one-way.
+Implemented by quic_link.py and mux.py (TCP, memory); consumed by session.py. Streams are numbered
+as in QUIC (RFC 9000, 2.1): bit 0 says who opened it (0 agent, 1 server), bit 1 that it is one-way.
 Calls never block; whoever sends much asks `backlog` or awaits `drain` first.
 """
 
@@ -90,7 +90,7 @@ class StreamReset(BoreasError):
 
 
 class LinkEvents(Protocol):
-    """What a link tells its owner. Called from the event loop; must not block, may call the link."""
+    """What a link tells its owner, from the event loop; must not block, may call the link."""
 
     def on_data(self, stream: int, data: bytes, *, end: bool) -> None:
         """Bytes arrived in order; `end`: the other side sends no more on this stream."""

@@ -1,4 +1,4 @@
-"""Two small parts that every kind of link needs: events kept until there is a listener, and waiting for room."""
+"""What every kind of link needs: events kept until somebody listens, and waiting for room."""
 
 import asyncio
 from collections import deque

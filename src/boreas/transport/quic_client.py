@@ -63,7 +63,7 @@ async def connect_quic(host: str, port: int, *, ca_pem: bytes | None) -> QuicLin
     link = QuicLink(
         QuicConnection(configuration=_trusting(ca_pem)),
         send_datagrams=feeder.send,
-        settled=lambda _: settled.done() or settled.set_result(None),
+        settled=lambda _: _settle(settled),
         peer=address,
     )
     link.on_gone = feeder.gone
@@ -72,7 +72,7 @@ async def connect_quic(host: str, port: int, *, ca_pem: bytes | None) -> QuicLin
 
 
 async def _settled_or_closed(link: QuicLink, settled: "asyncio.Future[None]") -> QuicLink:
-    link.when_closed(lambda closing: settled.done() or settled.set_exception(LinkClosed(closing)))
+    link.when_closed(lambda closing: _settle(settled, LinkClosed(closing)))
     link.connect()
     try:
         await settled
@@ -80,6 +80,15 @@ async def _settled_or_closed(link: QuicLink, settled: "asyncio.Future[None]") ->
         link.close()
         raise
     return link
+
+
+def _settle(settled: "asyncio.Future[None]", error: LinkClosed | None = None) -> None:
+    if settled.done():
+        return
+    if error is None:
+        settled.set_result(None)
+    else:
+        settled.set_exception(error)
 
 
 def _trusting(ca_pem: bytes | None) -> Any:

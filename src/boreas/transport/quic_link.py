@@ -47,7 +47,7 @@ _TLS_ERRORS = range(0x100, 0x200)
 
 
 class QuicLink:
-    """A `Link` over one `QuicConnection`; `settled` is called once the TLS handshake is complete."""
+    """A `Link` over one `QuicConnection`; `settled` is called after the TLS handshake."""
 
     kind = "quic"
 
