@@ -1,10 +1,12 @@
 """One agent on one link: orders out, reports and heartbeats in, until either side goes."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 import structlog
+from cryptography import x509
 
 from boreas.domain.errors import BoreasError
 from boreas.domain.events import ExecutionReport
@@ -13,6 +15,7 @@ from boreas.domain.outbox import OutboxKind, OutboxRow
 from boreas.kit.clock import Clock
 from boreas.kit.tasks import TaskGroup
 from boreas.kit.until import Hint
+from boreas.runtime.news import Arrival
 from boreas.server.gateway.doorkeeper import BUSY_HEARTBEAT_SECONDS, HEARTBEAT_SECONDS
 from boreas.server.gateway.log_intake import LogIntake
 from boreas.server.gateway.parts import GatewayParts
@@ -33,8 +36,8 @@ from boreas.transport.frames import (
     Report,
     ReportTaken,
 )
-from boreas.transport.keys import der
-from boreas.transport.links import CloseCode, LinkClosed, ProtocolViolation, StreamReset
+from boreas.transport.keys import der, spki_sha256
+from boreas.transport.links import CloseCode, ProtocolViolation, StreamReset
 from boreas.transport.streams import Stream, StreamEnded
 
 log = structlog.get_logger(__name__)
@@ -51,6 +54,7 @@ class AgentSession:
     def __init__(self, admitted: AdmittedAgent, parts: GatewayParts) -> None:
         self.agent_id = AgentId(admitted.agent_id)
         self.name = admitted.hello.name
+        self.instance = admitted.hello.instance
         self._session = admitted.session
         self._parts = parts
         self._clock: Clock = parts.clock
@@ -64,7 +68,7 @@ class AgentSession:
         """Until the link ends. The agent counts as here only once that is committed."""
         link = self._session.link
         await self._parts.news.arrived(
-            agent_id=self.agent_id, address=link.peer_address, transport=link.kind
+            Arrival(agent_id=self.agent_id, address=link.peer_address, transport=link.kind)
         )
         self._fetch.raise_()
         try:
@@ -75,11 +79,11 @@ class AgentSession:
                 tasks.start(self._send_promises, name="promises")
                 tasks.start(self._watch_silence, name="silence")
                 await self._session.wait_closed()
-        except* (LinkClosed, ProtocolViolation) as ended:
-            log.info("agent gone", action="agent_gone", agent=self.name, why=str(ended))
+        except* BoreasError as ended:
+            why = "; ".join(str(error) for error in ended.exceptions)
+            log.info("agent gone", action="agent_gone", agent=self.name, why=why)
         finally:
             self._session.close()
-            self._parts.news.departed(self.agent_id)
 
     # --- out --------------------------------------------------------------------------------
 
@@ -114,7 +118,7 @@ class AgentSession:
     async def _send_promises(self) -> None:
         while True:
             await self._fetch.wait()
-            for row in await self._parts.promises(self.agent_id):
+            for row in await self._parts.registry.promises(self.agent_id):
                 self.deliver(row)
 
     # --- in ---------------------------------------------------------------------------------
@@ -157,6 +161,10 @@ class AgentSession:
         if report.order_id not in places:
             await self._refuse_foreign(report)
             return
+        if report.log_bytes is not None:
+            self._parts.log_keeper.expect(
+                places[report.order_id], report.order_id, report.log_bytes
+            )
         self._parts.news.report(
             _as_news(report, self._clock), lambda: self._say_report_taken(report)
         )
@@ -185,12 +193,17 @@ class AgentSession:
                 self._parts.news.report(_unknown(order_id, self._clock), lambda: None)
 
     async def _renew(self, csr_pem: bytes) -> None:
-        certificate = await self._parts.renew(self.agent_id, csr_pem)
+        """A later certificate for the same key; another key would be another agent."""
+        agent = await self._parts.registry.agent(self.agent_id)
+        key = spki_sha256(x509.load_pem_x509_csr(csr_pem)).hex()
+        if agent is None or agent.revoked_at is not None or agent.key_sha256 != key:
+            raise ProtocolViolation("only the enrolled key may ask for its next certificate")
+        certificate = self._parts.authority.sign_agent(csr_pem, self.agent_id, self._clock.now())
         self._session.control.send(Issued(certificate_der=der(certificate)))
 
     async def _receive_streams(self, tasks: TaskGroup) -> None:
         async for stream in self._session.incoming():
-            tasks.start(_bound(self._receive_stream, stream), name=f"stream {stream.id}")
+            tasks.start(partial(self._receive_stream, stream), name=f"stream {stream.id}")
 
     async def _receive_stream(self, stream: Stream) -> None:
         try:

@@ -5,6 +5,8 @@ Certificate and proof were checked before (boreas.transport.admission); this ask
 
 from collections.abc import Awaitable, Callable
 
+from cryptography import x509
+
 from boreas.domain.errors import Conflict, Forbidden, NotFound
 from boreas.domain.fleet import Agent
 from boreas.domain.ids import AgentId, ServerId
@@ -12,9 +14,9 @@ from boreas.kit.clock import Clock
 from boreas.kit.ids import new_id
 from boreas.server.gateway.ports import Registry
 from boreas.transport.admission import Admission
-from boreas.transport.authority import CertificateAuthority, public_key_of
+from boreas.transport.authority import CertificateAuthority
 from boreas.transport.frames import Hello, Welcome
-from boreas.transport.keys import der, key_sha256
+from boreas.transport.keys import der, spki_sha256
 from boreas.transport.proof import ProvenAgent
 from boreas.transport.refusals import Refusal, RefusalCode
 from boreas.transport.tokens import secret_hash
@@ -23,7 +25,9 @@ from boreas.transport.tokens import secret_hash
 HEARTBEAT_SECONDS = 15.0
 BUSY_HEARTBEAT_SECONDS = 2.0
 
-StillThere = Callable[[AgentId], Awaitable[bool]]
+AnotherAnswers = Callable[[AgentId, str], Awaitable[bool]]
+"""Does another instance of this agent's program (not the one named) hang here and answer?"""
+
 _NEW_TOKEN = "make a new one: boreas agents token"
 
 
@@ -37,13 +41,13 @@ class RegistryDoorkeeper:
         authority: CertificateAuthority,
         server_id: ServerId,
         clock: Clock,
-        still_there: StillThere,
+        another_answers: AnotherAnswers,
     ) -> None:
         self._registry = registry
         self._authority = authority
         self._server_id = server_id
         self._clock = clock
-        self._still_there = still_there
+        self._another_answers = another_answers
 
     async def enrol(
         self, hello: Hello, *, token_secret: str, csr_pem: bytes, peer_address: str
@@ -55,7 +59,7 @@ class RegistryDoorkeeper:
             name=hello.name,
             labels=hello.labels,
             version=hello.agent_version,
-            key_sha256=key_sha256(public_key_of(csr_pem)).hex(),
+            key_sha256=spki_sha256(x509.load_pem_x509_csr(csr_pem)).hex(),
             enrolled_at=now,
             address=peer_address,
         )
@@ -89,7 +93,7 @@ class RegistryDoorkeeper:
             )
         if known.key_sha256 != agent.key_sha256.hex():
             raise Refusal(RefusalCode.KEY_UNKNOWN, "another key was enrolled for this agent")
-        if await self._still_there(known.id):
+        if await self._another_answers(known.id, hello.instance):
             raise Refusal(
                 RefusalCode.ALREADY_CONNECTED,
                 f"agent {known.name} is connected already and answers",

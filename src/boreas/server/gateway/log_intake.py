@@ -3,10 +3,12 @@
 from boreas.domain.errors import NoSpace
 from boreas.kit.clock import Clock
 from boreas.kit.until import Hint
+from boreas.logs.chunks import BadChunk
 from boreas.logs.openlog import LogGap, LogSource
 from boreas.logs.store import LogStore
 from boreas.server.gateway.ports import Place
 from boreas.transport.frames import LogStored
+from boreas.transport.links import ProtocolViolation
 from boreas.transport.session import Session
 from boreas.transport.streams import Stream
 
@@ -38,6 +40,8 @@ class LogIntake:
         except (LogGap, NoSpace):
             stream.abandon()
             self.tell_offset(place, order_id)
+        except BadChunk as error:
+            raise ProtocolViolation(f"log of {order_id}: {error}") from error
 
     def tell_offset(self, place: Place, order_id: str) -> None:
         """Acknowledge anew what is stored: after an inventory, and after a broken stream."""

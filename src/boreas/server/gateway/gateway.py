@@ -1,0 +1,121 @@
+"""All agents that hang on this server: who is here, and the way to them.
+
+Fits `runtime.loop.Post`: the loop hands over what it has committed; agents that hang on another
+server are told by that server, which hears of it through the database.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import structlog
+
+from boreas.domain.errors import Unavailable
+from boreas.domain.ids import AgentId, ServerId
+from boreas.domain.outbox import OutboxRow
+from boreas.kit.ids import jittered
+from boreas.runtime.ports import CHANNEL_AGENTS, CHANNEL_OUTBOX, Store
+from boreas.server.gateway.agent_session import AgentSession
+from boreas.server.gateway.doorkeeper import RegistryDoorkeeper
+from boreas.server.gateway.parts import GatewayParts
+from boreas.transport.admission import AdmittedAgent
+from boreas.transport.authority import ServerCertificate
+from boreas.transport.links import CloseCode
+from boreas.transport.reception import Reception, open_reception
+
+log = structlog.get_logger(__name__)
+
+# After a stop, agents come back spread over time: about 300 handshakes a second at most.
+_RETURNS_PER_SECOND = 300
+
+
+class Gateway:
+    """The sessions of this server, by agent."""
+
+    def __init__(self, *, parts: GatewayParts, server_id: ServerId, store: Store) -> None:
+        self._parts = parts
+        self._server_id = server_id
+        self._store = store
+        self._sessions: dict[AgentId, AgentSession] = {}
+
+    @asynccontextmanager
+    async def reception(
+        self, host: str, port: int, certificate: ServerCertificate
+    ) -> AsyncIterator[Reception]:
+        """Listen for agents while the block lasts."""
+        doorkeeper = RegistryDoorkeeper(
+            registry=self._parts.registry,
+            authority=self._parts.authority,
+            server_id=self._server_id,
+            clock=self._parts.clock,
+            another_answers=self._another_answers,
+        )
+        async with open_reception(
+            host,
+            port,
+            certificate=certificate,
+            doorkeeper=doorkeeper,
+            on_agent=self._stay_with,
+            clock=self._parts.clock,
+        ) as reception:
+            try:
+                yield reception
+            finally:
+                self._say_goodbye()
+
+    def deliver(self, rows: Sequence[OutboxRow]) -> None:
+        """Send committed promises to those agents that are here."""
+        for row in rows:
+            session = self._sessions.get(row.agent_id)
+            if session is not None:
+                session.deliver(row)
+
+    async def listen(self) -> None:
+        """Follow what any server says about agents: new promises, revocations."""
+        async for channel, agent_id in self._store.listen(CHANNEL_OUTBOX, CHANNEL_AGENTS):
+            session = self._sessions.get(AgentId(agent_id))
+            if session is None:
+                continue
+            if channel == CHANNEL_OUTBOX:
+                session.fetch()
+            else:
+                await self._close_if_revoked(session)
+
+    @property
+    def connected(self) -> int:
+        """How many agents are here."""
+        return len(self._sessions)
+
+    async def _stay_with(self, admitted: AdmittedAgent) -> None:
+        session = AgentSession(admitted, self._parts)
+        before = self._sessions.get(session.agent_id)
+        self._sessions[session.agent_id] = session
+        if before is not None:
+            before.close(CloseCode.REPLACED, "the agent came back on another link")
+        try:
+            await session.run()
+        except Exception:
+            log.exception("agent session broke", action="session_broke", agent=session.name)
+        finally:
+            # Only the last session of an agent takes it offline.
+            if self._sessions.get(session.agent_id) is session:
+                del self._sessions[session.agent_id]
+                self._parts.news.departed(session.agent_id)
+
+    async def _another_answers(self, agent_id: AgentId, instance: str) -> bool:
+        session = self._sessions.get(agent_id)
+        if session is None or session.instance == instance:
+            return False
+        return await session.answers()
+
+    async def _close_if_revoked(self, session: AgentSession) -> None:
+        try:
+            agent = await self._parts.registry.agent(session.agent_id)
+        except Unavailable:
+            return  # the next announcement or the next connect finds out
+        if agent is None or agent.revoked_at is not None:
+            session.close(CloseCode.REVOKED, "this agent was revoked")
+
+    def _say_goodbye(self) -> None:
+        spread = len(self._sessions) / _RETURNS_PER_SECOND
+        for session in self._sessions.values():
+            session.say_goodbye(retry_after=jittered(spread / 2, by=1.0))

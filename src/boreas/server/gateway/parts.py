@@ -1,0 +1,26 @@
+"""What every agent's session shares."""
+
+from dataclasses import dataclass
+
+from boreas.kit.clock import Clock
+from boreas.logs.store import LogStore
+from boreas.runtime.news import NewsDesk
+from boreas.server.gateway.files import OrderFiles
+from boreas.server.gateway.places import Places
+from boreas.server.gateway.ports import Registry
+from boreas.server.log_keeper import LogKeeper
+from boreas.transport.authority import CertificateAuthority
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayParts:
+    """The server's parts that sessions speak with."""
+
+    news: NewsDesk
+    registry: Registry
+    places: Places
+    logs: LogStore
+    log_keeper: LogKeeper
+    files: OrderFiles
+    authority: CertificateAuthority
+    clock: Clock

@@ -1,0 +1,103 @@
+"""Closes the logs of finished deployments, and removes those that are too old or too much.
+
+A log is closed (compressed, its followers told that it ends) when its deployment is final and every
+byte that the agents announced is stored, or when nothing came for a grace: an agent may be gone for
+ever. Bytes that come still later open it again by themselves.
+"""
+
+from collections.abc import Awaitable, Callable, Collection
+from datetime import timedelta
+
+import structlog
+
+from boreas.domain.errors import NoSpace, Unavailable
+from boreas.domain.ids import DeploymentId
+from boreas.kit.clock import Clock
+from boreas.kit.until import Hint
+from boreas.logs.store import LogStore
+from boreas.runtime.ports import CHANNEL_CHANGED, Store
+from boreas.server.gateway.ports import Place
+
+log = structlog.get_logger(__name__)
+
+GRACE_SECONDS = 30.0
+_LOOK_AGAIN_SECONDS = 1.0
+_PRUNE_EVERY_SECONDS = 3600.0
+
+FinishedAmong = Callable[[Collection[DeploymentId]], Awaitable[Collection[DeploymentId]]]
+"""Which of these deployments are final, or exist no more."""
+
+
+class LogKeeper:
+    """Follows deployments to their end and their logs to their last byte."""
+
+    def __init__(
+        self, *, logs: LogStore, store: Store, finished_among: FinishedAmong, clock: Clock
+    ) -> None:
+        self._logs = logs
+        self._store = store
+        self._finished_among = finished_among
+        self._clock = clock
+        self._hint = Hint()
+        self._changed: set[DeploymentId] = set()
+        self._closing: dict[DeploymentId, float] = {}
+        self._expected: dict[str, tuple[Place, int]] = {}
+
+    def expect(self, place: Place, order_id: str, log_bytes: int) -> None:
+        """The agent says how long this order's log is."""
+        self._expected[order_id] = place, log_bytes
+
+    async def listen(self) -> None:
+        """Look at every deployment that changes."""
+        async for _, payload in self._store.listen(CHANNEL_CHANGED):
+            self._changed.add(DeploymentId(payload.split(" ")[0]))
+            self._hint.raise_()
+
+    async def close_finished(self) -> None:
+        """Close what is complete, for ever; at the start, what an earlier process left open."""
+        self._changed |= {DeploymentId(deployment) for deployment, _ in self._logs.open_logs()}
+        self._hint.raise_()
+        while True:
+            await self._hint.wait(at_most=_LOOK_AGAIN_SECONDS if self._closing else None)
+            try:
+                await self._look()
+            except (Unavailable, NoSpace) as outage:
+                log.warning("logs not closed yet", action="close_failed", reason=outage.message)
+                await self._clock.sleep(_LOOK_AGAIN_SECONDS)
+                self._hint.raise_()
+
+    async def prune(self, *, max_age: timedelta, max_bytes: int) -> None:
+        """Remove closed logs beyond these limits, now and every hour."""
+        while True:
+            removed, size = await self._logs.prune(max_age=max_age, max_bytes=max_bytes)
+            if removed:
+                log.info("logs removed", action="logs_pruned", files=removed, bytes=size)
+            await self._clock.sleep(_PRUNE_EVERY_SECONDS)
+
+    async def _look(self) -> None:
+        if self._changed:
+            finished = await self._finished_among(self._changed)
+            now = self._clock.monotonic()
+            self._closing.update({d: now for d in finished if d not in self._closing})
+            self._changed.clear()
+        for deployment_id, since in list(self._closing.items()):
+            if self._is_complete(deployment_id) or self._clock.monotonic() - since > GRACE_SECONDS:
+                await self._close(deployment_id)
+
+    def _is_complete(self, deployment_id: DeploymentId) -> bool:
+        return all(
+            self._logs.offset_of(place.deployment_id, place.task_id, order_id) >= log_bytes
+            for order_id, (place, log_bytes) in self._expected.items()
+            if place.deployment_id == deployment_id
+        )
+
+    async def _close(self, deployment_id: DeploymentId) -> None:
+        for deployment, task in self._logs.open_logs():
+            if deployment == deployment_id:
+                await self._logs.close(deployment, task)
+        del self._closing[deployment_id]
+        self._expected = {
+            order_id: expected
+            for order_id, expected in self._expected.items()
+            if expected[0].deployment_id != deployment_id
+        }
