@@ -66,6 +66,10 @@ def bench(tmp_path):
 
 
 @pytest.fixture
-def new_bench(tmp_path_factory):
-    """For property tests: an empty one for every example."""
+def new_bench(tmp_path_factory, monkeypatch):
+    """For property tests: an empty one for every example, with segments so small that few lines
+    already cross their borders."""
+    monkeypatch.setattr("boreas.logs.state._SEGMENT_BYTES", 150)
+    monkeypatch.setattr("boreas.logs.state._SEGMENT_RECORDS", 3)
+    monkeypatch.setattr("boreas.logs.joining._BODY_SIZE", 64)
     return lambda: Bench(tmp_path_factory.mktemp("logs"))
