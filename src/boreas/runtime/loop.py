@@ -16,10 +16,11 @@ import structlog
 from boreas.domain.deployments import Deployment
 from boreas.domain.errors import Conflict, NoSpace, Unavailable
 from boreas.domain.events import ExecutionReport
+from boreas.domain.fleet import LiveRecord
 from boreas.domain.ids import DeploymentId
 from boreas.engine.decide import decide
-from boreas.engine.reports import apply_report
-from boreas.engine.snapshot import Decision
+from boreas.engine.reports import apply_reports
+from boreas.engine.snapshot import Decision, Snapshot
 from boreas.kit.clock import Clock
 from boreas.kit.until import Hint
 from boreas.runtime.membership import Membership
@@ -174,9 +175,9 @@ class Loop:
         self, tx: Transaction, loaded: Loaded, reports: Sequence[ExecutionReport], now: datetime
     ) -> Decision:
         snapshot = loaded.snapshot
-        for report in reports:
-            snapshot = replace(snapshot, deployment=apply_report(snapshot.deployment, report, now))
-        decision = decide(snapshot, now)
+        decision = apply_reports(snapshot.deployment, reports, now)
+        snapshot = _after(snapshot, decision, now)
+        decision = _joined(decision, decide(snapshot, now))
         if decision.wants_admission:
             admission = await tx.work.try_admit(decision.next, now)
             snapshot = replace(snapshot, deployment=decision.next, admission=admission)
@@ -239,6 +240,21 @@ def _by_deployment(news: News) -> Mapping[DeploymentId, Sequence[ExecutionReport
     for report, _ in news.reports:
         reports.setdefault(deployment_of(report.order_id), []).append(report)
     return reports
+
+
+def _after(snapshot: Snapshot, decision: Decision, now: datetime) -> Snapshot:
+    """The world as it is once this decision stands."""
+    live = dict(snapshot.live)
+    for change in decision.live:
+        live[change.application_id, change.target_id] = LiveRecord(
+            application_id=change.application_id,
+            target_id=change.target_id,
+            release_id=change.release_id,
+            uncertain_release_id=change.uncertain_release_id,
+            deployment_id=decision.next.id,
+            since=now,
+        )
+    return replace(snapshot, deployment=decision.next, live=live)
 
 
 def _joined(first: Decision, second: Decision) -> Decision:
