@@ -15,8 +15,11 @@ import msgspec
 from boreas.transport.frames import MAX_FRAME, Frame, StreamHeader
 from boreas.transport.links import ProtocolViolation
 
-MAX_BLOCK = 64 * 1024
-"""Log blocks and file chunks: a bigger one would hold up the control stream behind it."""
+MAX_BLOCK = 64 * 1024 + 64
+"""Log blocks and file chunks: a bigger one would hold up the control stream behind it.
+
+A log block holds whole chunks, and the largest chunk has a header beside its 64 KiB of lines.
+"""
 
 LAST_BLOCK = 1
 """Flag bit 0: nothing comes after this block, and the log or file is whole."""
