@@ -122,9 +122,9 @@ class Client:
         import aiohttp
 
         if self._session is None:
-            # Between sign-in and token the cookie speaks for us: the server then wants its own
-            # Origin, and the jar must take cookies of bare addresses such as 127.0.0.1.
-            headers = {"Accept": "application/json", "Origin": self.server}
+            # Between sign-in and token a cookie speaks for us; the jar must take cookies of bare
+            # addresses such as 127.0.0.1.
+            headers = {"Accept": "application/json"}
             if self._token:
                 headers["Authorization"] = f"Bearer {self._token}"
             self._session = aiohttp.ClientSession(

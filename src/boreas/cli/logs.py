@@ -1,10 +1,10 @@
 """Read the log of tasks: the last lines of each, then what comes after them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from boreas.cli.client import Client, Json, items_of
+from boreas.cli.client import Client, Json
 from boreas.cli.names import DEPLOYMENTS
 from boreas.domain.deployments import TERMINAL
 from boreas.kit.clock import SystemClock
@@ -33,7 +33,7 @@ async def read_logs(
     lines: list[Json] = []
     for task in tasks:
         page = await client.get(_path(found, task), tail=query.tail, **query.parameters())
-        lines += [_named(line, task) for line in items_of(page)]
+        lines += [_named(line, task) for line in lines_of(page)]
     for line in sorted(lines, key=lambda each: str(each.get("timestamp"))):
         yield line
 
@@ -62,14 +62,19 @@ async def _after(
 ) -> AsyncIterator[Json]:
     """Every line after the last one seen of this task."""
     while True:
-        after = last.get(task["id"], -1)
+        after = last.get(task["id"]) or 0
         page = await client.get(_path(found, task), limit=PAGE, after=after, **query.parameters())
-        lines = items_of(page)
+        lines = lines_of(page)
         for line in lines:
             last[task["id"]] = line.get("seq")
             yield _named(line, task)
-        if len(lines) < PAGE:
+        if not lines or not page.get("hasNewer"):
             return
+
+
+def lines_of(page: object) -> list[Json]:
+    """The lines of a page of a log."""
+    return list(page.get("lines") or ()) if isinstance(page, Mapping) else []
 
 
 def _path(found: Json, task: Json) -> str:

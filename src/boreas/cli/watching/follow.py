@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
-from boreas.cli.client import Client, Json, items_of
+from boreas.cli.client import Client, Json
 from boreas.cli.failures import Failure, Unreachable
+from boreas.cli.logs import lines_of
 from boreas.cli.names import DEPLOYMENTS
 from boreas.domain.deployments import TERMINAL
 from boreas.kit.clock import Clock, SystemClock
@@ -76,7 +77,7 @@ async def _log_tail(client: Client, found: Json) -> list[str]:
     running = [task for task in found.get("tasks") or () if task.get("status") == "running"]
     for task in running[:3]:
         path = f"{DEPLOYMENTS}/{found['id']}/tasks/{task['id']}/logs"
-        lines += items_of(await client.get(path, tail=LOG_TAIL))
+        lines += lines_of(await client.get(path, tail=LOG_TAIL))
     lines.sort(key=lambda line: str(line.get("timestamp")))
     return [f"{line.get('target', '')} | {line.get('message', '')}" for line in lines[-LOG_TAIL:]]
 

@@ -1,0 +1,1 @@
+"""A server's data directory as one file, and back."""

@@ -1,0 +1,1 @@
+"""Projects as YAML files: read with line numbers, compared with the server, applied, exported."""
