@@ -1,7 +1,8 @@
 """The dialogue before the Welcome, as two state machines: messages in, messages and questions out.
 
 agent `Opening` -> server `Challenge` -> agent `Hello`, then `Enrol` or `Prove` -> server `Issued`
-(after an `Enrol`), `Welcome`; or `Refused`. No I/O, no clock: boreas.transport.admission and dial.py drive them.
+(after an `Enrol`), `Welcome`; or `Refused`. No I/O, no clock: admission.py and dial.py drive
+them.
 """
 
 import secrets

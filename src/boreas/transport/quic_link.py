@@ -6,6 +6,7 @@ of `datagrams_to_send`, timers left un-armed by them, and peer closes that it te
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -73,7 +74,6 @@ class QuicLink:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
         self._flush_planned = False
-        self._unsendable: set[int] = set()
         self._when_closed: Callable[[Closing], object] = lambda closing: None
         self.on_connection_id: Callable[[bytes, QuicLink], None] = lambda cid, link: None
         self.on_connection_id_gone: Callable[[bytes], None] = lambda cid: None
@@ -108,17 +108,10 @@ class QuicLink:
 
     def send(self, stream: int, data: bytes, *, end: bool = False) -> None:
         self._must_be_open()
-        if stream in self._unsendable:
-            return
-        try:
-            self.connection.send_stream_data(stream, data, end)
-        except QuicConnectionError as error:
-            # The peer stopped or we reset this stream, and the event is still on its way to us.
-            self._forget_stream(stream, error)
-            return
-        if end:
-            self._unsendable.add(stream)
-        self._flush_soon()
+        if self._can_send(stream) and self._guarded(
+            self.connection.send_stream_data, stream, data, end
+        ):
+            self._flush_soon()
 
     def backlog(self, stream: int) -> int:
         return self.connection.get_send_buffer_size(stream)
@@ -128,14 +121,15 @@ class QuicLink:
         await self._room.wait(stream, at_most)
 
     def reset(self, stream: int, code: int = CloseCode.CANCELLED) -> None:
-        if self.closing is None and stream not in self._unsendable:
-            self._unsendable.add(stream)
+        if self.closing is None and self._can_send(stream):
             self._guarded(self.connection.reset_stream, stream, code)
             self._flush_soon()
 
     def stop(self, stream: int, code: int = CloseCode.CANCELLED) -> None:
         if self.closing is None:
-            self._guarded(self.connection.stop_stream, stream, code)
+            # The library raises for a stream that has nothing left to stop.
+            with contextlib.suppress(ValueError):
+                self.connection.stop_stream(stream, code)
             self._flush_soon()
 
     def close(self, code: int = CloseCode.NO_ERROR, reason: str = "") -> None:
@@ -202,6 +196,11 @@ class QuicLink:
         if self.closing is not None:
             raise LinkClosed(self.closing)
 
+    def _can_send(self, stream: int) -> bool:
+        # Private, and the only way to ask: sending on a stream that was ended, reset or stopped
+        # raises, and we cannot know whether the other side has just stopped it.
+        return self.connection._stream_can_send(stream)
+
     def _guarded(self, call: Callable[..., object], *arguments: object) -> bool:
         try:
             call(*arguments)
@@ -212,12 +211,6 @@ class QuicLink:
 
     def _break(self, error: Exception) -> None:
         self.fail(Closing(kind=CloseKind.LOST, reason=f"QUIC library: {error}"))
-
-    def _forget_stream(self, stream: int, error: QuicConnectionError) -> None:
-        self._unsendable.add(stream)
-        if self.connection.get_send_buffer_size(stream) == 0:
-            return
-        self._break(error)
 
     def _transmit(self, outgoing: list[tuple[bytes, Address]]) -> None:
         batch: list[bytes] = []
@@ -264,7 +257,6 @@ class QuicLink:
                 case events.StreamReset():
                     self._mailbox.reset(event.stream_id, event.error_code)
                 case events.StopSendingReceived():
-                    self._unsendable.add(event.stream_id)
                     self._mailbox.stop(event.stream_id, event.error_code)
                 case events.ConnectionIdIssued():
                     self.on_connection_id(event.connection_id, self)
