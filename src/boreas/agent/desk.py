@@ -39,6 +39,15 @@ class Desk:
         self._layout = layout
         self._clock = clock
 
+    @property
+    def is_busy(self) -> bool:
+        """Something is under way or waits."""
+        return self._runner.is_busy
+
+    def knows(self, order_id: str) -> bool:
+        """It stands in the journal."""
+        return OrderId(order_id) in self._journal.orders
+
     def inventory(self) -> Inventory:
         """The orders that the server has not settled."""
         ids = tuple(order.order_id for order in self._journal.unsettled())

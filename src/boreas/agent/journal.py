@@ -1,8 +1,8 @@
 """What the agent must never forget: orders taken, reports not yet acknowledged, fences, cancels.
 
 Everything is written here *before* the agent acts on it or speaks of it. Entries that are written
-in the same turn of the loop share one sync. The state in memory is the fold of the entries; it shows
-an entry only once that is durable.
+in the same turn of the loop share one sync. The state in memory is the fold of the entries; it
+shows an entry only once that is durable.
 """
 
 import asyncio

@@ -17,13 +17,13 @@ from boreas.domain.ids import OrderId
 from boreas.kit.clock import Clock
 from boreas.kit.tasks import TaskGroup
 from boreas.kit.until import Hint
+from boreas.transport.codec import MAX_BLOCK
 from boreas.transport.links import LinkClosed, StreamLimitReached, StreamReset
 from boreas.transport.log_stream import LogSender
 from boreas.transport.session import Session
 
 logger = structlog.get_logger(__name__)
 
-BLOCK_BYTES = 64 * 1024
 
 # Keepers do not tell of each line; a look at the size of a file costs microseconds.
 LOOK_AGAIN_SECONDS = 0.1
@@ -101,6 +101,7 @@ class _Upload:
         self._durable = offset
         self._punched = spool.base()
         self._sender: LogSender | None = None
+        self._is_over = False
         self.hint = Hint()
 
     @property
@@ -119,7 +120,7 @@ class _Upload:
         self._durable = max(self._durable, offset)
         if self._sender is not None:
             self._sender.stored(offset)
-        if self._durable - self._punched >= _PUNCH_BYTES:
+        if not self._is_over and self._durable - self._punched >= _PUNCH_BYTES:
             _give_back(self._spool, self._punched, self._durable)
             self._punched = self._durable
         return self.is_complete
@@ -140,6 +141,7 @@ class _Upload:
                 else:
                     return
         finally:
+            self._is_over = True
             self._spool.close()
 
     async def _send_all(self) -> None:
@@ -147,7 +149,7 @@ class _Upload:
         self._sender = self._session.open_log(self._order.order_id, start_offset=offset)
         self._sender.stored(offset)
         while self.total is None or offset < self.total:
-            block = self._spool.read_block(offset, at_most=BLOCK_BYTES)
+            block = self._spool.read_block(offset, at_most=MAX_BLOCK)
             if not block:
                 await self.hint.wait(at_most=LOOK_AGAIN_SECONDS)
                 continue

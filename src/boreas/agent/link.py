@@ -1,0 +1,190 @@
+"""One link in use: from the Welcome to its end.
+
+Says what the agent holds, sends again what was not acknowledged, takes orders, beats, and notices
+when the server is silent for too long. uplink.py makes the links and comes back when one is gone.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+
+import structlog
+
+from boreas.agent.desk import Desk
+from boreas.agent.facts import FactsBoard
+from boreas.agent.uploads import Uploads
+from boreas.domain.ids import OrderId
+from boreas.kit.clock import Clock
+from boreas.kit.ids import jittered
+from boreas.kit.tasks import TaskGroup
+from boreas.kit.until import Hint
+from boreas.transport.frames import (
+    Cancel,
+    Frame,
+    Goodbye,
+    Heartbeat,
+    HeartbeatAnswer,
+    Issued,
+    LogStored,
+    Order,
+    Padding,
+    Renew,
+    Report,
+    ReportTaken,
+    Welcome,
+)
+from boreas.transport.identity import AgentVault
+from boreas.transport.links import CloseCode, LinkClosed
+from boreas.transport.session import Session
+
+logger = structlog.get_logger(__name__)
+
+HEARTBEAT_JITTER = 0.2
+
+# With something under way a dead server must be found out within seconds, so that a restarted one
+# has its busy agents back; idle, a NAT's forgetting is all that the beats are for.
+BUSY_SILENCE_SECONDS = 5.0
+IDLE_SILENCE_SECONDS = 30.0
+RENEWAL_LOOK_SECONDS = 3600.0
+
+
+class Parts(NamedTuple):
+    """What every link of an agent works with."""
+
+    desk: Desk
+    facts: FactsBoard
+    vault: AgentVault | None
+    clock: Clock
+
+
+class AgentLink:
+    """Serves one session. `serve` returns when the link has ended, by whomever."""
+
+    def __init__(
+        self,
+        session: Session,
+        welcome: Welcome,
+        *,
+        uploads: Uploads,
+        parts: Parts,
+    ) -> None:
+        self._session = session
+        self._welcome = welcome
+        self._uploads = uploads
+        self._desk, self._facts, self._vault, self._clock = parts
+        self._tasks = TaskGroup("agent link")
+        self._beat_now = Hint()
+        self._unanswered_since: float | None = None
+        self._beats = 0
+        self.goodbye: Goodbye | None = None
+        """What the server said when it left on purpose."""
+
+    async def serve(self) -> None:
+        """Until the link is closed, or the server has been silent for too long."""
+        try:
+            async with self._tasks:
+                self._introduce()
+                self._tasks.start(self._beat, name="heartbeat")
+                self._tasks.start(self._renew, name="certificate renewal")
+                await self._receive()
+        except* LinkClosed:
+            pass
+        finally:
+            self._session.close(CloseCode.NO_ERROR, "the agent leaves this link")
+
+    def tell(self, report: Report) -> None:
+        """Send a report that has just become durable; if the link is gone the next one sends it."""
+        try:
+            self._session.control.send(report)
+        except LinkClosed:
+            return
+        if report.kind in ("started", "finished"):
+            self._beat_now.raise_()
+            self._uploads.look_again(OrderId(report.order_id))
+
+    def _introduce(self) -> None:
+        self._facts.send_again()
+        self._session.control.send(self._desk.inventory())
+        self._send(*self._desk.open_reports())
+
+    def _send(self, *frames: Frame) -> None:
+        for frame in frames:
+            self._session.control.send(frame)
+
+    async def _receive(self) -> None:
+        async for frame in self._session.control:
+            self._unanswered_since = None
+            await self._take(frame)
+
+    async def _take(self, frame: Frame) -> None:
+        match frame:
+            case Order():
+                is_new = not self._desk.knows(frame.order_id)
+                self._send(*await self._desk.take_order(frame))
+                if is_new:
+                    self._uploads.begin(self._tasks, OrderId(frame.order_id), offset=0)
+            case Cancel():
+                self._send(*await self._desk.take_cancel(frame))
+            case ReportTaken():
+                self._desk.settle_report(frame)
+            case LogStored():
+                self._log_stored(OrderId(frame.order_id), frame.offset)
+            case HeartbeatAnswer():
+                pass
+            case Padding() if frame.echo:
+                self._send(Padding(bytes_=frame.bytes_, echo=False))
+            case Issued():
+                self._keep_certificate(frame)
+            case Goodbye():
+                self.goodbye = frame
+                self._session.close(CloseCode.NO_ERROR, "goodbye")
+            case _:
+                logger.warning(
+                    "message ignored", action="frame_ignored", frame=type(frame).__name__
+                )
+
+    def _log_stored(self, order_id: OrderId, offset: int) -> None:
+        if self._uploads.is_known(order_id):
+            self._uploads.stored(order_id, offset)
+        else:
+            self._uploads.begin(self._tasks, order_id, offset=offset)
+
+    # --- life ---
+
+    async def _beat(self) -> None:
+        while True:
+            busy = self._desk.is_busy
+            self._beats += 1
+            self._send(Heartbeat(sequence=self._beats, busy=busy, facts=self._facts.news()))
+            if self._unanswered_since is None:
+                self._unanswered_since = self._clock.monotonic()
+            await self._beat_now.wait(at_most=self._pause(busy=busy))
+            if self._is_silent(busy=busy):
+                logger.warning("server is silent", action="link_silent")
+                self._session.close(CloseCode.TIMED_OUT, "no answer to heartbeats")
+
+    def _pause(self, *, busy: bool) -> float:
+        if busy:
+            return self._welcome.busy_heartbeat_seconds
+        return jittered(self._welcome.heartbeat_seconds, by=HEARTBEAT_JITTER)
+
+    def _is_silent(self, *, busy: bool) -> bool:
+        if self._unanswered_since is None:
+            return False
+        silence = self._clock.monotonic() - self._unanswered_since
+        return silence >= (BUSY_SILENCE_SECONDS if busy else IDLE_SILENCE_SECONDS)
+
+    # --- certificate ---
+
+    async def _renew(self) -> None:
+        while True:
+            now: datetime = self._clock.now()
+            identity = self._vault.identity() if self._vault else None
+            if self._vault and identity and identity.wants_renewal(now):
+                self._send(Renew(csr_pem=self._vault.csr()))
+            await self._clock.sleep(jittered(RENEWAL_LOOK_SECONDS, by=HEARTBEAT_JITTER))
+
+    def _keep_certificate(self, issued: Issued) -> None:
+        identity = self._vault.identity() if self._vault else None
+        if self._vault and identity:
+            self._vault.keep(issued.certificate_der, identity.ca)
+            logger.info("certificate renewed", action="certificate_renewed")

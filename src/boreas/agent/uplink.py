@@ -1,0 +1,187 @@
+"""Keeps the agent connected: dials, enrols once, serves the link, comes back when it is gone.
+
+Dials every server it has ever been told of, in turn. A refusal that no waiting can mend ends the
+agent with a clear word; commands that run go on, and the next agent adopts them.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+
+from boreas.agent.journal import Journal
+from boreas.agent.layout import Layout
+from boreas.agent.link import AgentLink, Parts
+from boreas.agent.uploads import Uploads
+from boreas.domain.errors import BoreasError
+from boreas.kit.ids import jittered
+from boreas.transport.dial import Dialled
+from boreas.transport.frames import Report
+from boreas.transport.identity import AgentIdentity
+from boreas.transport.links import LinkClosed
+from boreas.transport.refusals import Refusal, RefusalCode, ServerNotTrusted
+
+logger = structlog.get_logger(__name__)
+
+FINAL_REFUSALS = frozenset(
+    {
+        RefusalCode.TOKEN_UNKNOWN,
+        RefusalCode.TOKEN_USED,
+        RefusalCode.TOKEN_EXPIRED,
+        RefusalCode.CSR_BAD,
+        RefusalCode.CERTIFICATE_MALFORMED,
+        RefusalCode.CERTIFICATE_FOREIGN,
+        RefusalCode.CERTIFICATE_EXPIRED,
+        RefusalCode.CERTIFICATE_NOT_AGENT,
+        RefusalCode.AGENT_UNKNOWN,
+        RefusalCode.AGENT_REVOKED,
+        RefusalCode.KEY_UNKNOWN,
+    }
+)
+
+# Thousands of agents come back at once when a server restarts: they spread themselves over this.
+IDLE_RETRY_CAP_SECONDS = 30.0
+# With something under way the server must learn of it within seconds.
+BUSY_RETRY_SECONDS = (0.2, 1.0)
+
+Dial = Callable[[str, AgentIdentity | None], Awaitable[Dialled]]
+"""A session with this server: by the identity, or by the enrol token while there is none."""
+
+
+class KnownServers:
+    """Addresses to try, those given first; what a server tells is remembered on disk."""
+
+    def __init__(self, given: tuple[str, ...], path: Path) -> None:
+        self._given = given
+        self._path = path
+        self._told = self._read()
+        self._next = 0
+
+    def next(self) -> str:
+        """The one to try now; each call moves on."""
+        everyone = self.all()
+        server = everyone[self._next % len(everyone)]
+        self._next += 1
+        return server
+
+    def all(self) -> tuple[str, ...]:
+        """Given and told, without doubles."""
+        return tuple(dict.fromkeys((*self._given, *self._told)))
+
+    def stay(self) -> None:
+        """The last one was good: try it first again."""
+        self._next -= 1
+
+    def told(self, servers: tuple[str, ...]) -> None:
+        """A Welcome named these."""
+        if servers and servers != self._told:
+            self._told = servers
+            self._path.write_text(json.dumps(servers))
+
+    def _read(self) -> tuple[str, ...]:
+        try:
+            return tuple(str(server) for server in json.loads(self._path.read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return ()
+
+
+class Uplink:
+    """The one connection of an agent, made anew as often as it must be."""
+
+    def __init__(
+        self, dial: Dial, servers: KnownServers, *, journal: Journal, layout: Layout, parts: Parts
+    ) -> None:
+        self._dial = dial
+        self._servers = servers
+        self._journal = journal
+        self._layout = layout
+        self._parts = parts
+        self._link: AgentLink | None = None
+        self._failures = 0
+        self._wait_at_least = 0.0
+
+    def tell(self, report: Report) -> None:
+        """Send a durable report now if there is a link; a later link sends what was not taken."""
+        if self._link is not None:
+            self._link.tell(report)
+
+    async def stay_connected(self) -> None:
+        """For ever; raises `Refusal` or `ServerNotTrusted` when trying again cannot help."""
+        while True:
+            server = self._servers.next()
+            try:
+                dialled = await self._connect(server)
+            except (LinkClosed, OSError) as error:
+                self._failed(server, str(error))
+            except (Refusal, ServerNotTrusted) as refusal:
+                self._raise_if_final(refusal)
+                self._failed(server, refusal.message)
+            else:
+                await self._serve(dialled, server)
+            await self._parts.clock.sleep(self._pause())
+
+    async def _connect(self, server: str) -> Dialled:
+        vault = self._parts.vault
+        identity = vault.identity() if vault else None
+        try:
+            dialled = await self._dial(server, identity)
+        except Refusal as refusal:
+            if identity is None or refusal.refusal_code not in FINAL_REFUSALS:
+                raise
+            dialled = await self._enrol_again(server, refusal)
+        if vault and dialled.welcomed.certificate_der:
+            vault.keep(dialled.welcomed.certificate_der, dialled.welcomed.ca)
+            logger.info("enrolled", action="enrolled", server=server)
+        return dialled
+
+    async def _enrol_again(self, server: str, refusal: Refusal) -> Dialled:
+        """The identity is no good any more; a fresh token may be at hand."""
+        try:
+            return await self._dial(server, None)
+        except (BoreasError, OSError):
+            raise refusal from None
+
+    async def _serve(self, dialled: Dialled, server: str) -> None:
+        log = logger.bind(server=server, transport=dialled.kind)
+        welcome = dialled.welcomed.welcome
+        log.info("connected", action="connected", agent=welcome.agent_id)
+        self._failures, self._wait_at_least = 0, 0.0
+        self._servers.stay()
+        self._servers.told(welcome.servers)
+        uploads = Uploads(
+            dialled.session,
+            journal=self._journal,
+            layout=self._layout,
+            clock=self._parts.clock,
+            settle=self._parts.desk.settle_log,
+        )
+        self._link = AgentLink(dialled.session, welcome, uploads=uploads, parts=self._parts)
+        try:
+            await self._link.serve()
+        finally:
+            goodbye, self._link = self._link.goodbye, None
+        if goodbye is not None:
+            self._wait_at_least = goodbye.retry_after
+            self._servers.next()
+        log.info("disconnected", action="disconnected", why=str(dialled.session.closing))
+
+    def _raise_if_final(self, refusal: Refusal | ServerNotTrusted) -> None:
+        if isinstance(refusal, Refusal):
+            self._wait_at_least = refusal.retry_after or 0.0
+            if refusal.refusal_code in FINAL_REFUSALS:
+                raise refusal
+        elif self._parts.vault is None or self._parts.vault.identity() is None:
+            raise refusal
+
+    def _failed(self, server: str, reason: str) -> None:
+        self._failures += 1
+        logger.warning("not connected", action="dial_failed", server=server, reason=reason)
+
+    def _pause(self) -> float:
+        """Full jitter, growing; short while there is something that the server waits for."""
+        if self._parts.desk.is_busy:
+            low, high = BUSY_RETRY_SECONDS
+            return jittered((low + high) / 2, by=(high - low) / (high + low))
+        cap = min(IDLE_RETRY_CAP_SECONDS, 1.0 * 2 ** min(self._failures, 6))
+        return max(jittered(cap / 2, by=1.0), self._wait_at_least)

@@ -1,0 +1,81 @@
+"""An agent inside the test process, a fake gateway, and a link between them that can be cut."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from boreas.agent.layout import Layout
+from boreas.agent.main import Agent
+from boreas.agent.records import RecordFile
+from boreas.agent.settings import AgentSettings
+from boreas.kit.clock import SystemClock
+from boreas.kit.tasks import TaskGroup
+from boreas.testing.fake_gateway import WELCOME, FakeGateway
+from boreas.transport.dial import Dialled
+from boreas.transport.handshake import Welcomed
+from boreas.transport.identity import AgentIdentity
+from boreas.transport.memory import MemoryLink, memory_pair
+from boreas.transport.session import Session
+
+
+class Bench:
+    """Starts and kills agents on one data directory."""
+
+    def __init__(self, data_dir: Path, gateway: FakeGateway, tasks: TaskGroup) -> None:
+        self.data_dir = data_dir
+        self.layout = Layout(data_dir=data_dir)
+        self.gateway = gateway
+        self.links: list[MemoryLink] = []
+        self.drivers: Any = None
+        self._tasks = tasks
+        self._agent: asyncio.Task[None] | None = None
+
+    def start(self, open_records: Callable[[Layout], RecordFile] | None = None) -> None:
+        settings = AgentSettings(name="a1", data_dir=self.data_dir, servers=("memory:1",))
+        more = {"open_records": open_records} if open_records else {}
+        agent = Agent(
+            settings, clock=SystemClock(), dial=self._dial, driver_for=self.drivers, **more
+        )
+        self._agent = self._tasks.start(agent.run, name="agent under test")
+
+    async def kill(self) -> None:
+        """The agent stops dead: nothing of it is said or written any more; commands live on."""
+        assert self._agent is not None
+        self._agent.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._agent
+        self.cut()
+        await SystemClock().sleep(0)
+
+    def cut(self) -> None:
+        """Pull the cable."""
+        for link in self.links:
+            link.cut()
+        self.links.clear()
+
+    async def _dial(self, server: str, identity: AgentIdentity | None) -> Dialled:
+        agent_end, server_end = memory_pair()
+        ours, theirs = Session(agent_end, is_server=False), Session(server_end, is_server=True)
+        ours.admit()
+        theirs.admit()
+        self.links.append(agent_end)
+        self._tasks.start(lambda: self.gateway.serve(theirs), name="gateway")
+        welcomed = Welcomed(welcome=WELCOME, certificate_der=None, ca=None)  # type: ignore[arg-type]
+        return Dialled(session=ours, welcomed=welcomed)
+
+
+@pytest.fixture
+async def gateway() -> FakeGateway:
+    return FakeGateway()
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, gateway: FakeGateway) -> AsyncIterator[Bench]:
+    async with TaskGroup("test") as tasks:
+        bench = Bench(tmp_path / "agent", gateway, tasks)
+        yield bench
+        assert gateway.unexpected == []
