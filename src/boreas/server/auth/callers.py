@@ -111,3 +111,20 @@ async def _by_session(secret: str, services: ServiceBundle) -> Caller:
     if user.disabled_at is not None:
         raise Unauthenticated("this account is disabled")
     return Caller(user=user, session=session, csrf=origin.csrf_token(secret))
+
+
+async def is_still_good(caller: Caller, services: ServiceBundle) -> bool:
+    """Asked again and again while a live connection is open: signed out, revoked, disabled?"""
+    now = services.clock.now()
+    async with services.store.reading() as tx:
+        user = await tx.access.find_user(caller.user.id)
+        if user is None or user.disabled_at is not None:
+            return False
+        if caller.session is not None:
+            session = await tx.access.session(caller.session.id_sha256)
+            return session is not None and session.expires_at > now
+        tokens = await tx.access.tokens_of(caller.user.id)
+    return any(
+        token.id == caller.token_id and (token.expires_at is None or token.expires_at > now)
+        for token in tokens
+    )

@@ -1,0 +1,150 @@
+"""Agents as the fleet's owner sees them, and the tokens that let new ones in."""
+
+from datetime import timedelta
+from typing import Any
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from boreas.domain.fleet import Agent, EnrolToken
+from boreas.domain.ids import AgentId
+from boreas.kit.ids import new_secret
+from boreas.server.auth.callers import Admin, AnyUser
+from boreas.server.bodies import Body, Moment, Name, Page, View
+from boreas.server.creation import Creating
+from boreas.server.paging import USUAL, Cursor, Limit, cut, decoded
+from boreas.server.services import Services
+from boreas.store import Transaction
+from boreas.transport.tokens import secret_hash
+
+router = APIRouter(prefix="/api/release/agents", tags=["agents"])
+
+# 128 bits, as transport.md wants of an enrol token.
+_SECRET_BYTES = 16
+
+
+class AgentView(View):
+    """An agent; `facts` is what it reports of its node and of what Boreas deployed there."""
+
+    id: str
+    name: str
+    labels: dict[str, str]
+    version: str
+    online: bool
+    server_id: str | None
+    address: str
+    transport: str
+    enrolled_at: Moment
+    connected_at: Moment | None
+    last_seen_at: Moment | None
+    revoked_at: Moment | None
+    facts: dict[str, Any]
+
+
+class EnrolTokenBody(Body):
+    """A token for new agents: how long, for how many, and the labels they get."""
+
+    ttl_seconds: int = Field(default=3600, ge=1, le=7 * 86_400)
+    labels: dict[Name, Name] = Field(default_factory=dict, max_length=50)
+    uses: int = Field(default=1, ge=1, le=1000)
+
+
+class EnrolTokenView(View):
+    """An enrol token without its secret."""
+
+    id: str
+    labels: dict[str, str]
+    uses_left: int
+    created_by: str
+    created_at: Moment
+    expires_at: Moment
+
+
+class NewEnrolTokenView(EnrolTokenView):
+    """An enrol token at its birth; `token` is never shown again."""
+
+    token: str
+
+
+@router.post("/enroll-tokens", status_code=201, response_model=NewEnrolTokenView)
+async def create_enrol_token(
+    body: EnrolTokenBody, caller: Admin, services: Services, creating: Creating
+) -> Response:
+    """Make a token: `boreas agent --token <it>` on the node."""
+    secret, now = new_secret(_SECRET_BYTES), services.clock.now()
+    token = EnrolToken(
+        id=services.ids("enr"),
+        secret_sha256=secret_hash(secret),
+        labels=body.labels,
+        uses_left=body.uses,
+        created_by=caller.name,
+        created_at=now,
+        expires_at=now + timedelta(seconds=body.ttl_seconds),
+    )
+
+    async def make(tx: Transaction) -> NewEnrolTokenView:
+        await tx.enrol_tokens.add(token)
+        shown = EnrolTokenView.model_validate(token).model_dump()
+        return NewEnrolTokenView(**shown, token=services.mint_enrol_token(secret))
+
+    return await creating.run(make, secret="token")
+
+
+@router.get("/enroll-tokens")
+async def list_enrol_tokens(
+    caller: Admin, services: Services, limit: Limit = USUAL, cursor: Cursor = None
+) -> Page[EnrolTokenView]:
+    """Tokens that still let agents in."""
+    async with services.store.transaction() as tx:
+        found = await tx.enrol_tokens.page(after=decoded(cursor), limit=limit + 1)
+    page, following = cut(found, limit, lambda token: token.id)
+    items = [EnrolTokenView.model_validate(token) for token in page]
+    return Page(items=items, next_cursor=following)
+
+
+@router.delete("/enroll-tokens/{token_id}", status_code=204)
+async def delete_enrol_token(token_id: str, caller: Admin, services: Services) -> None:
+    """Nobody gets in with this token any more."""
+    async with services.store.transaction() as tx:
+        await tx.enrol_tokens.delete(token_id)
+
+
+@router.get("")
+async def list_agents(
+    caller: AnyUser, services: Services, limit: Limit = USUAL, cursor: Cursor = None
+) -> Page[AgentView]:
+    """All agents, by name."""
+    async with services.store.transaction() as tx:
+        found = await tx.agents.page(after=decoded(cursor), limit=limit + 1)
+    page, following = cut(found, limit, lambda agent: agent.name)
+    return Page(items=[_view(agent) for agent in page], next_cursor=following)
+
+
+@router.get("/{agent_id}")
+async def show_agent(agent_id: AgentId, caller: AnyUser, services: Services) -> AgentView:
+    """One agent."""
+    async with services.store.transaction() as tx:
+        return _view(await tx.agents.get(agent_id))
+
+
+@router.post("/{agent_id}/revoke")
+async def revoke_agent(agent_id: AgentId, caller: Admin, services: Services) -> AgentView:
+    """Never let it in again; a live link closes at once. Its orders in flight become `lost`."""
+    async with services.store.transaction() as tx:
+        await tx.agents.revoke(agent_id, services.clock.now())
+        agent = await tx.agents.get(agent_id)
+    services.wakes.revoked(agent_id)
+    services.wakes.due()
+    return _view(agent)
+
+
+@router.delete("/{agent_id}", status_code=204)
+async def delete_agent(agent_id: AgentId, caller: Admin, services: Services) -> None:
+    """Forget it; refused while targets use it."""
+    async with services.store.transaction() as tx:
+        await tx.agents.delete(agent_id)
+    services.wakes.revoked(agent_id)
+
+
+def _view(agent: Agent) -> AgentView:
+    return AgentView.model_validate(agent)

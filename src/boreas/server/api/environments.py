@@ -1,0 +1,165 @@
+"""Environments: where a project's applications run, and how careful one is there."""
+
+from dataclasses import replace
+from typing import Any
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from boreas.domain.deployments import ApprovalPolicy, ExpiryOutcome
+from boreas.domain.ids import EnvironmentId, ProjectId
+from boreas.domain.projects import Environment, EnvironmentKind, QueuePolicy
+from boreas.server.auth.callers import AnyUser
+from boreas.server.bodies import Body, Moment, Name, Page, View
+from boreas.server.creation import Creating
+from boreas.server.paging import USUAL, Cursor, Limit, cut, decoded
+from boreas.server.services import Services
+from boreas.store import Transaction
+
+router = APIRouter(prefix="/api/release", tags=["environments"])
+
+
+class ApprovalPolicyBody(Body):
+    """Who must agree, and how long is waited."""
+
+    required: int = Field(default=1, ge=1, le=20)
+    forbid_requester: bool = False
+    expires_after: float = Field(default=86_400.0, ge=1, le=366 * 86_400)
+    on_expiry: ExpiryOutcome = ExpiryOutcome.FAIL
+
+
+class EnvironmentBody(Body):
+    """A whole environment."""
+
+    name: Name
+    kind: EnvironmentKind
+    queue_policy: QueuePolicy = QueuePolicy.QUEUE
+    approval_policy: ApprovalPolicyBody = ApprovalPolicyBody()
+
+
+class EnvironmentPatch(Body):
+    """The parts of an environment to change."""
+
+    name: Name | None = None
+    kind: EnvironmentKind | None = None
+    queue_policy: QueuePolicy | None = None
+    approval_policy: ApprovalPolicyBody | None = None
+
+
+class ApprovalPolicyView(View):
+    """Who must agree, and how long is waited."""
+
+    required: int
+    forbid_requester: bool
+    expires_after: float
+    on_expiry: ExpiryOutcome
+
+
+class EnvironmentView(View):
+    """An environment."""
+
+    id: str
+    project_id: str
+    name: str
+    kind: EnvironmentKind
+    queue_policy: QueuePolicy
+    approval_policy: ApprovalPolicyView
+    created_at: Moment
+
+
+def _policy(body: ApprovalPolicyBody) -> ApprovalPolicy:
+    return ApprovalPolicy(
+        required=body.required,
+        forbid_requester=body.forbid_requester,
+        expires_after=body.expires_after,
+        on_expiry=body.on_expiry,
+    )
+
+
+@router.post("/projects/{project_id}/environments", status_code=201, response_model=EnvironmentView)
+async def create_environment(
+    project_id: ProjectId,
+    body: EnvironmentBody,
+    caller: AnyUser,
+    services: Services,
+    creating: Creating,
+) -> Response:
+    """Make an environment; its name is unique in the project."""
+    environment = Environment(
+        id=EnvironmentId(services.ids("env")),
+        project_id=project_id,
+        name=body.name,
+        kind=body.kind,
+        queue_policy=body.queue_policy,
+        approval_policy=_policy(body.approval_policy),
+        created_at=services.clock.now(),
+    )
+
+    async def make(tx: Transaction) -> EnvironmentView:
+        await tx.projects.get(project_id)
+        await tx.environments.add(environment)
+        return EnvironmentView.model_validate(environment)
+
+    return await creating.run(make)
+
+
+@router.get("/projects/{project_id}/environments")
+async def list_environments(
+    project_id: ProjectId,
+    caller: AnyUser,
+    services: Services,
+    limit: Limit = USUAL,
+    cursor: Cursor = None,
+) -> Page[EnvironmentView]:
+    """The project's environments, by name."""
+    async with services.store.transaction() as tx:
+        await tx.projects.get(project_id)
+        found = await tx.environments.page(project_id, after=decoded(cursor), limit=limit + 1)
+    page, following = cut(found, limit, lambda environment: environment.name)
+    items = [EnvironmentView.model_validate(environment) for environment in page]
+    return Page(items=items, next_cursor=following)
+
+
+@router.get("/environments/{environment_id}")
+async def show_environment(
+    environment_id: EnvironmentId, caller: AnyUser, services: Services
+) -> EnvironmentView:
+    """One environment."""
+    async with services.store.transaction() as tx:
+        return EnvironmentView.model_validate(await tx.environments.get(environment_id))
+
+
+@router.put("/environments/{environment_id}")
+async def replace_environment(
+    environment_id: EnvironmentId, body: EnvironmentBody, caller: AnyUser, services: Services
+) -> EnvironmentView:
+    """Set everything that can be set."""
+    patch = EnvironmentPatch.model_validate(body.model_dump())
+    return await change_environment(environment_id, patch, caller, services)
+
+
+@router.patch("/environments/{environment_id}")
+async def change_environment(
+    environment_id: EnvironmentId, body: EnvironmentPatch, caller: AnyUser, services: Services
+) -> EnvironmentView:
+    """Change what is given; deployments that exist keep the policy they were made with."""
+    given: dict[str, Any] = {
+        name: getattr(body, name)
+        for name in body.model_fields_set
+        if getattr(body, name) is not None
+    }
+    if body.approval_policy is not None:
+        given["approval_policy"] = _policy(body.approval_policy)
+    async with services.store.transaction() as tx:
+        after = replace(await tx.environments.get(environment_id), **given)
+        await tx.environments.save(after)
+    return EnvironmentView.model_validate(after)
+
+
+@router.delete("/environments/{environment_id}", status_code=204)
+async def delete_environment(
+    environment_id: EnvironmentId, caller: AnyUser, services: Services
+) -> None:
+    """Remove it with its targets; refused while a deployment into it is under way."""
+    async with services.store.transaction() as tx:
+        await tx.environments.delete(environment_id)

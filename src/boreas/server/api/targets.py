@@ -1,0 +1,166 @@
+"""Targets: the places of an environment, in the order in which canaries are counted."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fastapi import APIRouter, Response
+
+from boreas.domain.errors import invalid
+from boreas.domain.fleet import Agent, Target
+from boreas.domain.ids import AgentId, EnvironmentId, TargetId
+from boreas.server.auth.callers import AnyUser
+from boreas.server.bodies import Body, Moment, Name, Page, View
+from boreas.server.creation import Creating
+from boreas.server.services import Services
+from boreas.store import Transaction
+
+router = APIRouter(prefix="/api/release", tags=["targets"])
+
+
+class TargetBody(Body):
+    """A target; `agent` is the name or the id of the agent that reaches it."""
+
+    name: Name
+    agent: str
+
+
+class TargetPatch(Body):
+    """The parts of a target to change."""
+
+    name: Name | None = None
+    agent: str | None = None
+
+
+class OrderBody(Body):
+    """All targets of the environment, in their new order."""
+
+    target_ids: list[TargetId]
+
+
+class TargetView(View):
+    """A target; `position` counts from 0."""
+
+    id: str
+    environment_id: str
+    name: str
+    agent_id: str
+    agent: str
+    position: int
+    created_at: Moment
+
+
+def _view(target: Target, agent_name: str) -> TargetView:
+    return TargetView(
+        id=target.id,
+        environment_id=target.environment_id,
+        name=target.name,
+        agent_id=target.agent_id,
+        agent=agent_name,
+        position=target.position,
+        created_at=target.created_at,
+    )
+
+
+async def _views(tx: Transaction, targets: Sequence[Target]) -> list[TargetView]:
+    names = await tx.agents.names({target.agent_id for target in targets})
+    return [_view(target, names.get(target.agent_id, "")) for target in targets]
+
+
+async def _agent(tx: Transaction, name_or_id: str) -> Agent:
+    """The agent by id, else by name; names are unique."""
+    agent = await tx.agents.find(AgentId(name_or_id)) or await tx.agents.named(name_or_id)
+    if agent is None:
+        mend = "write the name or the id of an enrolled agent"
+        raise invalid("agent", f"there is no agent {name_or_id!r}", mend)
+    if agent.revoked_at is not None:
+        raise invalid("agent", f"agent {agent.name!r} is revoked", "choose another agent")
+    return agent
+
+
+@router.post("/environments/{environment_id}/targets", status_code=201, response_model=TargetView)
+async def create_target(
+    environment_id: EnvironmentId,
+    body: TargetBody,
+    caller: AnyUser,
+    services: Services,
+    creating: Creating,
+) -> Response:
+    """Add a target at the end of the environment's order."""
+
+    async def make(tx: Transaction) -> TargetView:
+        await tx.environments.get(environment_id)
+        agent = await _agent(tx, body.agent)
+        target = Target(
+            id=TargetId(services.ids("tgt")),
+            environment_id=environment_id,
+            name=body.name,
+            agent_id=agent.id,
+            position=0,
+            created_at=services.clock.now(),
+        )
+        return _view(await tx.targets.add_at_end(target), agent.name)
+
+    return await creating.run(make)
+
+
+@router.get("/environments/{environment_id}/targets")
+async def list_targets(
+    environment_id: EnvironmentId, caller: AnyUser, services: Services
+) -> Page[TargetView]:
+    """All targets of the environment in their stored order."""
+    async with services.store.transaction() as tx:
+        await tx.environments.get(environment_id)
+        return Page(items=await _views(tx, await tx.targets.of(environment_id)))
+
+
+@router.put("/environments/{environment_id}/targets/order")
+async def reorder_targets(
+    environment_id: EnvironmentId, body: OrderBody, caller: AnyUser, services: Services
+) -> Page[TargetView]:
+    """Put the targets into this order; deployments that exist keep theirs."""
+    async with services.store.transaction() as tx:
+        await tx.environments.get(environment_id)
+        present = {target.id: target for target in await tx.targets.of(environment_id)}
+        if len(body.target_ids) != len(present) or set(body.target_ids) != set(present):
+            mend = "name every target of the environment exactly once"
+            raise invalid("target_ids", "is not the list of the environment's targets", mend)
+        await tx.targets.reorder(environment_id, body.target_ids)
+        return Page(items=await _views(tx, await tx.targets.of(environment_id)))
+
+
+@router.get("/targets/{target_id}")
+async def show_target(target_id: TargetId, caller: AnyUser, services: Services) -> TargetView:
+    """One target."""
+    async with services.store.transaction() as tx:
+        return (await _views(tx, [await tx.targets.get(target_id)]))[0]
+
+
+@router.put("/targets/{target_id}")
+async def replace_target(
+    target_id: TargetId, body: TargetBody, caller: AnyUser, services: Services
+) -> TargetView:
+    """Set everything that can be set."""
+    patch = TargetPatch(name=body.name, agent=body.agent)
+    return await change_target(target_id, patch, caller, services)
+
+
+@router.patch("/targets/{target_id}")
+async def change_target(
+    target_id: TargetId, body: TargetPatch, caller: AnyUser, services: Services
+) -> TargetView:
+    """Change what is given; deployments that exist keep the agent they were made with."""
+    async with services.store.transaction() as tx:
+        target = await tx.targets.get(target_id)
+        if body.name is not None:
+            target = replace(target, name=body.name)
+        if body.agent is not None:
+            target = replace(target, agent_id=(await _agent(tx, body.agent)).id)
+        await tx.targets.save(target)
+        return (await _views(tx, [target]))[0]
+
+
+@router.delete("/targets/{target_id}", status_code=204)
+async def delete_target(target_id: TargetId, caller: AnyUser, services: Services) -> None:
+    """Remove it; refused while a deployment that is under way covers it."""
+    async with services.store.transaction() as tx:
+        await tx.targets.delete(target_id)

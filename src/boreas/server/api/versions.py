@@ -1,0 +1,146 @@
+"""Versions: immutable snapshots of what to release."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from pydantic import Field, model_validator
+
+from boreas.domain.errors import FieldError, InvalidInput
+from boreas.domain.git_names import check_git
+from boreas.domain.ids import ProjectId, VersionId
+from boreas.domain.orders import GitRef
+from boreas.domain.projects import Version
+from boreas.server.auth.callers import AnyUser
+from boreas.server.bodies import Body, Moment, Name, Page, View
+from boreas.server.creation import Creating
+from boreas.server.paging import USUAL, Cursor, Limit, cut, decoded
+from boreas.server.services import Services
+from boreas.store import Transaction
+
+router = APIRouter(prefix="/api/release", tags=["versions"])
+
+
+class GitBody(Body):
+    """Where the sources lie: a branch or tag (`ref`), or a full `commit`."""
+
+    repository: str
+    ref: str | None = None
+    commit: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "GitBody":
+        if (self.ref is None) == (self.commit is None):
+            raise ValueError("needs exactly one of `ref` and `commit`; write the one you mean")
+        return self
+
+
+class VersionBody(Body):
+    """A new version. `artifacts` maps an application (name or id) to `image`, `digest`, ..."""
+
+    name: Name
+    git: GitBody | None = None
+    artifacts: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    config: dict[str, Any] = Field(default_factory=dict)
+
+
+class GitView(View):
+    """Where the sources lie; `commit` is what the ref named when the version was made."""
+
+    repository: str
+    ref: str | None
+    commit: str | None
+
+
+class VersionView(View):
+    """A version."""
+
+    id: str
+    project_id: str
+    name: str
+    git: GitView | None
+    artifacts: dict[str, dict[str, Any]]
+    config: dict[str, Any]
+    source: str
+    created_at: Moment
+    created_by: str
+
+
+@router.post("/projects/{project_id}/versions", status_code=201, response_model=VersionView)
+async def create_version(
+    project_id: ProjectId,
+    body: VersionBody,
+    caller: AnyUser,
+    services: Services,
+    creating: Creating,
+) -> Response:
+    """Make a version; a git ref is resolved to its commit now and never again."""
+    async with services.store.transaction() as tx:
+        await tx.projects.get(project_id)
+        known = await tx.applications.of(project_id)
+    _check_artifacts(body, {name for app in known for name in (app.id, app.name)})
+    git = None if body.git is None else await services.git.resolve(_git(body.git))
+    version = Version(
+        id=VersionId(services.ids("ver")),
+        project_id=project_id,
+        name=body.name,
+        sequence=0,
+        git=git,
+        artifacts=body.artifacts,
+        config=body.config,
+        created_at=services.clock.now(),
+        created_by=caller.name,
+    )
+
+    async def make(tx: Transaction) -> VersionView:
+        return VersionView.model_validate(await tx.versions.add(version))
+
+    return await creating.run(make)
+
+
+def _git(body: GitBody) -> GitRef:
+    check_git(repository=body.repository, ref=body.ref, commit=body.commit)
+    return GitRef(repository=body.repository, ref=body.ref, commit=body.commit)
+
+
+def _check_artifacts(body: VersionBody, known: set[str]) -> None:
+    unknown = [name for name in body.artifacts if name not in known]
+    if unknown:
+        mend = "write the name or id of one of the project's applications"
+        raise InvalidInput(
+            f"artifacts: there is no application {unknown[0]!r} in this project",
+            fields=tuple(
+                FieldError(field=f"artifacts.{name}", problem="is no application", mend=mend)
+                for name in unknown
+            ),
+        )
+
+
+@router.get("/projects/{project_id}/versions")
+async def list_versions(
+    project_id: ProjectId,
+    caller: AnyUser,
+    services: Services,
+    limit: Limit = USUAL,
+    cursor: Cursor = None,
+) -> Page[VersionView]:
+    """The project's versions, the newest first."""
+    async with services.store.transaction() as tx:
+        await tx.projects.get(project_id)
+        found = await tx.versions.page(project_id, after=decoded(cursor), limit=limit + 1)
+    page, following = cut(found, limit, lambda version: str(version.sequence))
+    items = [VersionView.model_validate(version) for version in page]
+    return Page(items=items, next_cursor=following)
+
+
+@router.get("/versions/{version_id}")
+async def show_version(version_id: VersionId, caller: AnyUser, services: Services) -> VersionView:
+    """One version."""
+    async with services.store.transaction() as tx:
+        return VersionView.model_validate(await tx.versions.get(version_id))
+
+
+@router.delete("/versions/{version_id}", status_code=204)
+async def delete_version(version_id: VersionId, caller: AnyUser, services: Services) -> None:
+    """Remove it; refused while a deployment of it exists that is under way."""
+    async with services.store.transaction() as tx:
+        await tx.versions.delete(version_id)
