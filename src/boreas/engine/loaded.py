@@ -1,4 +1,4 @@
-"""What the store hands the runtime for one deployment: the snapshot, and what orders say besides."""
+"""What the store hands the runtime for a deployment: its snapshot, and what orders say besides."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

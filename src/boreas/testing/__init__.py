@@ -1,0 +1,1 @@
+"""Doubles and builders for tests; nothing that ships imports this package."""

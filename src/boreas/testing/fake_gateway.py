@@ -108,6 +108,7 @@ class FakeGateway:
         self.session: Session | None = None
         self.reports: dict[str, dict[int, Report]] = {}
         self.taken: list[int] = []
+        self.outbox: dict[int, Order | Cancel] = {}
         self.inventories: list[Inventory] = []
         self.heartbeats: list[Heartbeat] = []
         self.logs: dict[str, bytearray] = {}
@@ -121,7 +122,7 @@ class FakeGateway:
     # --- what a test says ---
 
     async def order(self, body: OrderBody, *, fence: int = 1, scope: str = SCOPE) -> Order:
-        """Send an order over the present link."""
+        """Send an order over the present link, and over later ones until it is taken."""
         frame = Order(
             outbox_id=next(self._outbox_ids),
             order_id=body.order_id,
@@ -129,19 +130,23 @@ class FakeGateway:
             fence=fence,
             body=msgspec.msgpack.encode(body),
         )
-        await self.send(frame)
+        await self._put(frame)
         return frame
 
     async def cancel(self, order_id: str, *, grace_seconds: float = 0.5) -> None:
         """Ask for a stop."""
-        await self.send(
-            Cancel(
-                outbox_id=next(self._outbox_ids),
-                order_id=order_id,
-                grace_seconds=grace_seconds,
-                reason="stopped by ada",
-            )
+        frame = Cancel(
+            outbox_id=next(self._outbox_ids),
+            order_id=order_id,
+            grace_seconds=grace_seconds,
+            reason="stopped by ada",
         )
+        await self._put(frame)
+
+    async def _put(self, frame: Order | Cancel) -> None:
+        self.outbox[frame.outbox_id] = frame
+        if self.session is not None:
+            self.session.control.send(frame)
 
     async def send(self, frame: Frame) -> None:
         """Send on the present link, waiting for one if there is none."""
@@ -193,10 +198,13 @@ class FakeGateway:
                     offset = len(self.logs.get(order_id, b""))
                     session.control.send(LogStored(order_id=order_id, offset=offset))
                 self.session = session
+                for waiting in self.outbox.values():
+                    session.control.send(waiting)
             case Report():
                 self._take_report(session, frame)
             case OrderTaken():
                 self.taken.append(frame.outbox_id)
+                self.outbox.pop(frame.outbox_id, None)
             case Heartbeat():
                 self.heartbeats.append(frame)
                 if self.answers_heartbeats:

@@ -55,6 +55,7 @@ class FakeWorkbench:
         self.output = ""
         self.die_before: str | None = None
         self.die_after: str | None = None
+        self.die_saying: str | None = None
         self.lose: str | None = None
 
     async def run(
@@ -89,6 +90,8 @@ class FakeWorkbench:
     async def say(self, line: str) -> None:
         if line not in self.said:
             self.said.append(line)
+        if self.die_saying is not None and self.die_saying in line:
+            raise KilledHere
 
     async def _execute(
         self, argv: tuple[str, ...], env: Mapping[str, str] | None, cwd: Path | None

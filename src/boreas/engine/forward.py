@@ -1,0 +1,211 @@
+"""Forward: which tasks are ready, which round of each is next, and when all is done."""
+
+from boreas.domain.deployments import (
+    IN_FLIGHT,
+    DeploymentState,
+    Execution,
+    ExecutionState,
+    GateKind,
+    StopKind,
+    Task,
+    TaskState,
+)
+from boreas.domain.ids import TaskId
+from boreas.domain.workflow import TaskType
+from boreas.engine import blue_green, gates, launch, policy
+from boreas.engine.attempts import NOT_GOOD, Round, own_work, rounds_of
+from boreas.engine.turn import Turn
+
+_STARTED = frozenset({TaskState.RUNNING, TaskState.PENDING})
+
+
+def go_on(turn: Turn) -> None:
+    """Stop at an intolerable failure; otherwise start whatever may start, and end what is done."""
+    failed = -1
+    # A start can itself fail (an agent that was revoked), and then nothing more may start.
+    while turn.deployment.stop is None and failed != (failed := _count_failed(turn)):
+        _stop_at_failure(turn)
+        if turn.deployment.stop is None:
+            turn.forget_waits()
+            _start_ready(turn)
+    if turn.deployment.stop is None:
+        _finish_if_done(turn)
+
+
+def _count_failed(turn: Turn) -> int:
+    return sum(1 for it in turn.executions.values() if it.state in NOT_GOOD)
+
+
+def _stop_at_failure(turn: Turn) -> None:
+    for task in turn.tasks.values():
+        if task.state not in _STARTED:
+            continue
+        executions = own_work(turn.deployment, turn.of_task(task.id))
+        failure = policy.intolerable_failure(turn, executions)
+        if failure is not None:
+            reason = words_for_failure(turn, task, failure)
+            turn.stop(StopKind.FAILURE, reason, go_back=policy.goes_back(turn, failure))
+            return
+
+
+def words_for_failure(turn: Turn, task: Task, failure: Execution) -> str:
+    """Which task failed where, and why."""
+    return (
+        f"{task.name} failed on {turn.target(failure.target_id)}: {failure.reason or 'no reason'}"
+    )
+
+
+def _start_ready(turn: Turn) -> None:
+    done = {it.id for it in turn.tasks.values() if it.state is TaskState.SUCCESS}
+    waiting = 0
+    for task_id in turn.graph.order:
+        task = turn.tasks[task_id]
+        if task.completed_at is not None:
+            continue
+        if task.state is TaskState.BLOCKED and not _is_free(turn, task_id, done):
+            waiting += 1
+            continue
+        if turn.deployment.stop is not None:
+            return
+        _go_on_with(turn, task)
+        if turn.tasks[task_id].state is TaskState.SUCCESS:
+            done.add(task_id)
+    if waiting:
+        text = f"{waiting} tasks wait" if waiting > 1 else "1 task waits"
+        turn.wait("blocked", f"{text} for tasks before", count=waiting)
+
+
+def _is_free(turn: Turn, task_id: TaskId, done: set[TaskId]) -> bool:
+    """Whether everything before is done; a join that is done is remembered as such."""
+    for before in turn.graph.predecessors[task_id]:
+        if before in done:
+            continue
+        if before not in turn.graph.joins or not _is_free(turn, before, done):
+            return False
+        done.add(before)
+    return True
+
+
+def _go_on_with(turn: Turn, task: Task) -> None:
+    if not _confirmed(turn, task):
+        turn.update_task(task.id, state=TaskState.WAITING_CONFIRM)
+        return
+    if task.state in {TaskState.BLOCKED, TaskState.WAITING_CONFIRM}:
+        task = turn.update_task(task.id, state=TaskState.PENDING)
+    rounds = rounds_of(own_work(turn.deployment, turn.of_task(task.id)))
+    for index, round_ in enumerate(rounds):
+        if not round_.is_over:
+            _go_on_with_round(turn, task, round_, rounds)
+            return
+        if not _may_follow(turn, task, round_, rounds[index + 1 : index + 2]):
+            return
+    turn.finish_task(task.id, TaskState.SUCCESS, _words_for_success(turn, task, rounds))
+
+
+def _confirmed(turn: Turn, task: Task) -> bool:
+    if not task.require_confirm or task.confirmed_at is not None:
+        return True
+    if task.state is TaskState.RUNNING:
+        return True
+    return gates.passed(turn, gates.task_gate(task.id), GateKind.TASK, task_id=task.id)
+
+
+def _go_on_with_round(turn: Turn, task: Task, round_: Round, rounds: list[Round]) -> None:
+    pending = [it for it in round_.executions if it.state is ExecutionState.PENDING]
+    flying = [it for it in round_.executions if it.state in IN_FLIGHT]
+    others = [it for other in rounds for it in other.executions if it.state in IN_FLIGHT]
+    if pending and turn.deployment.paused_at is not None:
+        by = turn.deployment.paused_by
+        turn.set_task_reason(task, f"paused by {by}")
+        turn.wait("paused", f"{task.name}: paused by {by}", task_id=task.id, by=by)
+    elif pending and len(others) > len(flying):
+        # A retried target of an earlier batch: two batches are never under way at once.
+        names = turn.targets([it for it in others if it not in flying])
+        turn.wait("other_batch", f"{task.name}: waits for {names}", task_id=task.id)
+    else:
+        for execution in pending:
+            launch.start(turn, execution)
+        turn.set_task_reason(turn.tasks[task.id], _words_for_pending(turn, task))
+    _wait_for_flying(turn, task, round_)
+
+
+def _words_for_pending(turn: Turn, task: Task) -> str | None:
+    if turn.tasks[task.id].state is TaskState.RUNNING:
+        return None
+    absent = [it for it in turn.of_task(task.id) if it.waiting_since is not None]
+    return f"waits for the agents of {turn.targets(absent)}" if absent else None
+
+
+def _wait_for_flying(turn: Turn, task: Task, round_: Round) -> None:
+    now = [turn.executions[it.id] for it in round_.executions]
+    flying = [it for it in now if it.state in IN_FLIGHT]
+    if flying:
+        over = sum(1 for it in now if it.state is ExecutionState.SUCCESS)
+        batches = len(task.batches)
+        batch = f"batch {round_.batch} of {batches}, " if batches > 1 else ""
+        count = f"{over} of {len(now)} done" if len(now) > 1 else "under way"
+        text = f"{task.name}: {batch}{count}; waits for {turn.targets(flying)}"
+        turn.wait("in_flight", text, task_id=task.id)
+
+
+def _may_follow(turn: Turn, task: Task, over: Round, following: list[Round]) -> bool:
+    """Whether the round after `over` may start (or, after the last, the task may end)."""
+    if task.type is not TaskType.DEPLOY or not task.batches:
+        return True
+    index = _step_index(task, over.batch)
+    last_of_step = not following or _step_index(task, following[0].batch) != index
+    if last_of_step and not _step_approved(turn, task, over.batch, index):
+        return False
+    if not following or following[0].batch == over.batch:
+        return True
+    return _interval_passed(turn, task, over, following[0])
+
+
+def _step_index(task: Task, batch: int) -> int:
+    return next((it.step for it in task.batches if it.number == batch), 0)
+
+
+def _step_approved(turn: Turn, task: Task, batch: int, index: int) -> bool:
+    step = policy.step_of_batch(turn, task, batch)
+    if not step.approval:
+        return True
+    gate_id = gates.step_gate(task.id, index)
+    if step.answer is not None:
+        gates.answer_from_strategy(turn, gate_id, step.answer, task_id=task.id, step=index)
+    if gates.passed(turn, gate_id, GateKind.STEP, task_id=task.id, step=index):
+        turn.set_task_reason(turn.tasks[task.id], None)
+        return True
+    turn.set_task_reason(turn.tasks[task.id], f"waits for approval after step {index + 1}")
+    return False
+
+
+def _interval_passed(turn: Turn, task: Task, over: Round, following: Round) -> bool:
+    interval = policy.step_of_batch(turn, task, over.batch).batch_interval
+    untouched = all(it.state is ExecutionState.PENDING for it in following.executions)
+    ends = [it.completed_at for it in over.executions if it.completed_at is not None]
+    if not interval or not untouched or not ends or turn.wake_after(max(ends), interval):
+        return True
+    at = f"{max(turn.wakes[-1:]):%H:%M:%S} UTC"
+    text = f"batch {following.batch} starts at {at}, {interval:g} s after batch {over.batch}"
+    turn.set_task_reason(task, text)
+    turn.wait("interval", f"{task.name}: {text}", task_id=task.id, at=at)
+    return False
+
+
+def _words_for_success(turn: Turn, task: Task, rounds: list[Round]) -> str | None:
+    rows = [it for round_ in rounds for it in round_.executions]
+    if not rows:
+        return task.reason or "nothing to do"
+    failed = [it for it in rows if it.state in NOT_GOOD and not it.ignored]
+    if failed:
+        return f"{turn.targets(failed)} failed and was tolerated (maxFailures)"
+    if all(it.state is ExecutionState.SKIPPED for it in rows):
+        return rows[0].reason
+    return None
+
+
+def _finish_if_done(turn: Turn) -> None:
+    if any(it.state is not TaskState.SUCCESS for it in turn.tasks.values()):
+        return
+    if blue_green.retired(turn):
+        turn.end(DeploymentState.SUCCESS)

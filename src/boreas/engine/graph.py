@@ -1,0 +1,210 @@
+"""The DAG of a deployment's tasks: edges united from three sources, cycles refused by name.
+
+Sources: `block_by`, the order of applications (`must_in_order`), and the order of types inside one
+application. Where two whole groups of tasks meet, a *join* stands between them, so that the number
+of edges stays linear in the number of tasks; joins never show outside this module.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+from boreas.domain.deployments import Task
+from boreas.domain.errors import FieldError, InvalidInput
+from boreas.domain.ids import ApplicationId, TaskId
+from boreas.domain.workflow import TaskRequest, TaskType
+
+RANK: Mapping[TaskType, int] = {
+    TaskType.PREPARE: 0,
+    TaskType.BUILD: 1,
+    TaskType.TEST: 2,
+    TaskType.DEPLOY: 3,
+    TaskType.HEALTH_CHECK: 4,
+}
+"""The order of types inside one application; `custom` has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What the graph needs to know of a task."""
+
+    id: TaskId
+    type: TaskType
+    application_id: ApplicationId | None
+    block_by: tuple[TaskId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """`predecessors` and `successors` hold joins too; `order` is topological, tasks only."""
+
+    predecessors: Mapping[TaskId, tuple[TaskId, ...]]
+    successors: Mapping[TaskId, tuple[TaskId, ...]]
+    order: tuple[TaskId, ...]
+    joins: frozenset[TaskId]
+
+    def before(self, task_id: TaskId) -> tuple[TaskId, ...]:
+        """The tasks that this one directly waits for, joins resolved."""
+        found: dict[TaskId, None] = {}
+        open_ = list(reversed(self.predecessors[task_id]))
+        while open_:
+            at = open_.pop()
+            if at in self.joins:
+                open_.extend(reversed(self.predecessors[at]))
+            else:
+                found[at] = None
+        return tuple(found)
+
+    def after(self, task_ids: Iterable[TaskId]) -> frozenset[TaskId]:
+        """Everything that directly or indirectly waits for one of these."""
+        seen: set[TaskId] = set()
+        open_ = list(task_ids)
+        while open_:
+            for follower in self.successors[open_.pop()]:
+                if follower not in seen:
+                    seen.add(follower)
+                    open_.append(follower)
+        return frozenset(seen - self.joins)
+
+    def ready(self, finished: frozenset[TaskId] | set[TaskId]) -> tuple[TaskId, ...]:
+        """The unfinished tasks all of whose predecessors are finished, in topological order."""
+        return tuple(
+            task_id
+            for task_id in self.order
+            if task_id not in finished and all(it in finished for it in self.before(task_id))
+        )
+
+
+def graph_of(
+    tasks: Sequence[Task | TaskRequest], must_in_order: Sequence[ApplicationId] = ()
+) -> Graph:
+    """The united graph; raises `InvalidInput` naming the bad id or one real cycle."""
+    nodes = tuple(Node(it.id, it.type, it.application_id, it.block_by) for it in tasks)
+    return _graph_of(nodes, tuple(must_in_order))
+
+
+@lru_cache(maxsize=32)
+def _graph_of(nodes: tuple[Node, ...], must_in_order: tuple[ApplicationId, ...]) -> Graph:
+    _refuse_bad_references(nodes)
+    edges = _Edges(nodes)
+    edges.add_asked()
+    edges.add_type_order()
+    edges.add_application_order(must_in_order)
+    return edges.graph()
+
+
+def _refuse_bad_references(nodes: Sequence[Node]) -> None:
+    known: set[TaskId] = set()
+    for index, node in enumerate(nodes):
+        if node.id in known:
+            raise _refused(f"tasks[{index}].id", f"the id {node.id!r} is used twice")
+        known.add(node.id)
+    for index, node in enumerate(nodes):
+        for wanted in node.block_by:
+            field = f"tasks[{index}].blockBy"
+            if wanted == node.id:
+                raise _refused(field, f"task {node.id!r} waits for itself")
+            if wanted not in known:
+                raise _refused(field, f"task {node.id!r} waits for {wanted!r}, which is not there")
+
+
+def _refused(field: str, problem: str) -> InvalidInput:
+    return InvalidInput(problem, fields=(FieldError(field=field, problem=problem),))
+
+
+class _Edges:
+    """Collects predecessors while the three sources are united."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.nodes = nodes
+        self.predecessors: dict[TaskId, dict[TaskId, None]] = {it.id: {} for it in nodes}
+        self.joins: list[TaskId] = []
+
+    def add_asked(self) -> None:
+        for node in self.nodes:
+            self.predecessors[node.id].update(dict.fromkeys(node.block_by))
+
+    def add_type_order(self) -> None:
+        """Each rank waits for the nearest lower rank that the application really has."""
+        ranks: dict[ApplicationId, dict[int, list[TaskId]]] = {}
+        for node in self.nodes:
+            if node.application_id is not None and node.type in RANK:
+                of_app = ranks.setdefault(node.application_id, {})
+                of_app.setdefault(RANK[node.type], []).append(node.id)
+        for of_app in ranks.values():
+            present = sorted(of_app)
+            for lower, upper in pairwise(present):
+                self._hold(of_app[upper], until=of_app[lower])
+
+    def add_application_order(self, must_in_order: Sequence[ApplicationId]) -> None:
+        """Deploy tasks wait for the deploy and health checks of every application before theirs."""
+        deploys: dict[ApplicationId | None, list[TaskId]] = {}
+        lasting: dict[ApplicationId | None, list[TaskId]] = {}
+        for node in self.nodes:
+            if node.type is TaskType.DEPLOY:
+                deploys.setdefault(node.application_id, []).append(node.id)
+            if node.type in {TaskType.DEPLOY, TaskType.HEALTH_CHECK}:
+                lasting.setdefault(node.application_id, []).append(node.id)
+        before: list[TaskId] = []
+        for application_id in must_in_order:
+            own = deploys.get(application_id, [])
+            self._hold(own, until=before)
+            # Without a deploy of its own an application passes on what it would have waited for.
+            mine = lasting.get(application_id, [])
+            before = mine if own else [*before, *mine]
+
+    def _hold(self, held: Sequence[TaskId], *, until: Sequence[TaskId]) -> None:
+        if not held or not until:
+            return
+        gate: Sequence[TaskId] = until
+        if min(len(held), len(until)) > 1:
+            gate = (self._join(until),)
+        for task_id in held:
+            self.predecessors[task_id].update(dict.fromkeys(gate))
+
+    def _join(self, until: Sequence[TaskId]) -> TaskId:
+        # NUL cannot stand in a task's id, so a join can never be mistaken for one.
+        join = TaskId(f"\0{len(self.joins)}")
+        self.joins.append(join)
+        self.predecessors[join] = dict.fromkeys(until)
+        return join
+
+    def graph(self) -> Graph:
+        successors: dict[TaskId, list[TaskId]] = {it: [] for it in self.predecessors}
+        for follower, leaders in self.predecessors.items():
+            for leader in leaders:
+                successors[leader].append(follower)
+        joins = frozenset(self.joins)
+        order = self._topological(successors)
+        return Graph(
+            predecessors={it: tuple(them) for it, them in self.predecessors.items()},
+            successors={it: tuple(them) for it, them in successors.items()},
+            order=tuple(it for it in order if it not in joins),
+            joins=joins,
+        )
+
+    def _topological(self, successors: Mapping[TaskId, Sequence[TaskId]]) -> list[TaskId]:
+        missing = {it: len(them) for it, them in self.predecessors.items()}
+        order = [it for it, count in missing.items() if count == 0]
+        for at in order:  # grows while it is read
+            for follower in successors[at]:
+                missing[follower] -= 1
+                if missing[follower] == 0:
+                    order.append(follower)
+        if len(order) < len(missing):
+            raise self._cycle({it for it, count in missing.items() if count > 0})
+        return order
+
+    def _cycle(self, stuck: set[TaskId]) -> InvalidInput:
+        """Walk backwards among the stuck: every one of them has a stuck predecessor."""
+        at = next(iter(sorted(stuck)))
+        seen: dict[TaskId, int] = {}
+        path: list[TaskId] = []
+        while at not in seen:
+            seen[at] = len(path)
+            path.append(at)
+            at = next(it for it in self.predecessors[at] if it in stuck)
+        real = [it for it in path[seen[at] :] if it not in set(self.joins)]
+        ring = [*real, real[0]]
+        return _refused("tasks", "tasks wait for each other: " + " waits for ".join(ring))
