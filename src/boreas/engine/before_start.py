@@ -10,6 +10,7 @@ from boreas.domain.deployments import (
 )
 from boreas.domain.projects import QueuePolicy
 from boreas.engine import gates
+from boreas.engine.attempts import forward_phase_of
 from boreas.engine.first_deployment import replan_if_no_longer_first
 from boreas.engine.snapshot import Admission
 from boreas.engine.turn import Turn
@@ -125,6 +126,7 @@ def _admit(turn: Turn) -> None:
         held_since=None,
         progress_at=0.0,
         fence=0,
+        phase=forward_phase_of(turn.deployment),
     )
     turn.say("admitted", "its turn has come")
     replan_if_no_longer_first(turn)

@@ -141,4 +141,10 @@ def expire(turn: Turn) -> None:
 def withdraw(draft: Draft) -> None:
     """Nobody needs to answer any more."""
     for gate in open_gates(draft.deployment):
+        withdraw_one(draft, gate)
+
+
+def withdraw_one(draft: Draft, gate: Gate) -> None:
+    """This approval is not needed any more; an answered one stays answered."""
+    if gate.state is GateState.OPEN:
         draft.put_gate(replace(gate, state=GateState.WITHDRAWN, closed_at=draft.now))
