@@ -177,6 +177,8 @@ def parse_container(spec: object) -> ContainerSpec:
     reader.raw("command")
     inner = reader.child("proxy")
     proxy = read_proxy(inner) if inner is not None else None
+    if proxy is not None and proxy.port is None and not ports:
+        reader.wrong("proxy.port", "is missing", "name the container's port that takes requests")
     reader.done()
     return ContainerSpec(
         image=image or "",

@@ -1,17 +1,16 @@
 """What all drivers' verbs share: how they end, and what they may ask of their order."""
 
 import functools
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, ParamSpec
 
 from boreas.domain.errors import BoreasError, CommandLost, invalid
 from boreas.domain.orders import OrderBody, ReleaseBody, VerbOutcome
 from boreas.domain.placeholders import PLACE_WORDS
-from boreas.domain.ports import Workbench
 from boreas.domain.reading import plain_text
 
-D = TypeVar("D")
-VerbMethod = Callable[[D, Workbench], Awaitable[VerbOutcome]]
+P = ParamSpec("P")
+VerbMethod = Callable[P, Coroutine[Any, Any, VerbOutcome]]
 
 DONE: Final = VerbOutcome(ok=True)
 
@@ -21,16 +20,16 @@ def failed(reason: str, *, exit_code: int | None = None, **result: Any) -> VerbO
     return VerbOutcome(ok=False, reason=reason, exit_code=exit_code, result=result)
 
 
-def worded(verb: VerbMethod[D]) -> VerbMethod[D]:
+def worded(verb: VerbMethod[P]) -> VerbMethod[P]:
     """Let a verb raise: what Boreas or the machine has to say becomes the outcome's reason.
 
     `CommandLost` goes through: what cannot be known is for the agent to report as lost.
     """
 
     @functools.wraps(verb)
-    async def with_words(driver: D, bench: Workbench) -> VerbOutcome:
+    async def with_words(*given: P.args, **named: P.kwargs) -> VerbOutcome:
         try:
-            return await verb(driver, bench)
+            return await verb(*given, **named)
         except CommandLost:
             raise
         except BoreasError as error:
