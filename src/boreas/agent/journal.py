@@ -86,7 +86,7 @@ class FenceSeen(_Entry, frozen=True, array_like=True, kw_only=True, tag=7):
 Entry = Taken | Reported | ReportSettled | VerbDone | CancelAsked | LogSettled | FenceSeen
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Entry).decode
+_decode = msgspec.msgpack.Decoder(tuple[Entry, ...]).decode
 
 
 @dataclass(slots=True, kw_only=True)
@@ -146,14 +146,15 @@ class Journal:
         self._flush_is_due = False
         self._is_closed = False
         for record in records.read():
-            self._fold(_decode(record))
+            for entry in _decode(record):
+                self._fold(entry)
         if records.cut_bytes:
             logger.warning("journal tail cut", action="journal_cut", bytes=records.cut_bytes)
         self._compact_at = records.size + COMPACT_AT_BYTES
         self._compact()
 
     async def write(self, *entries: Entry) -> None:
-        """Durable and visible in the state when it returns; waits while the disk is full."""
+        """All or none of them durable and visible when it returns; waits while the disk is full."""
         loop = asyncio.get_running_loop()
         written: asyncio.Future[None] = loop.create_future()
         self._waiting.append((entries, written))
@@ -190,9 +191,10 @@ class Journal:
         """One sync for all that waits. Runs in the loop: the disk's answer is worth the wait."""
         if self._is_closed:
             return
-        entries = [entry for group, _ in self._waiting for entry in group]
+        groups = [group for group, _ in self._waiting]
+        notes = [(note,) for note in self._notes]
         try:
-            self._records.append(_encode(entry) for entry in (*self._notes, *entries))
+            self._records.append(_encode(group) for group in (*notes, *groups))
         except OSError as error:
             logger.error("journal cannot be written", action="journal_blocked", error=str(error))  # noqa: TRY400 - the reason is in the error, a trace says no more
             asyncio.get_running_loop().call_later(NO_ROOM_RETRY_SECONDS, self._flush)
@@ -200,9 +202,9 @@ class Journal:
         waiting, self._waiting = self._waiting, []
         self._notes = []
         self._flush_is_due = False
-        for entry in entries:
-            self._fold(entry)
-        for _, written in waiting:
+        for group, written in waiting:
+            for entry in group:
+                self._fold(entry)
             if not written.done():
                 written.set_result(None)
         if self._records.size > self._compact_at:
@@ -254,7 +256,7 @@ class Journal:
                 del self.orders[order.order_id]
                 self.cancels.pop(order.order_id, None)
         try:
-            self._records.rewrite(_encode(entry) for entry in self._snapshot())
+            self._records.rewrite(_encode((entry,)) for entry in self._snapshot())
         except OSError as error:
             logger.warning("journal not compacted", action="journal_compact", error=str(error))
         self._compact_at = self._records.size * 2 + COMPACT_AT_BYTES

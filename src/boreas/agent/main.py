@@ -100,12 +100,13 @@ class Agent:
         self._driver_for = driver_for or _drivers(clock)
         self._open_records = open_records
         self._uplink: Uplink | None = None
+        self.keepers: Keepers | None = None
 
     async def run(self) -> None:
         """Take up what was under way, connect, serve."""
         lock = _lock(self._layout)
         journal = Journal(self._open_records(self._layout))
-        keepers = Keepers(self._layout.news_socket, self._clock)
+        keepers = self.keepers = Keepers(self._layout.news_socket, self._clock)
         try:
             async with TaskGroup("agent") as tasks:
                 await self._serve(tasks, journal, keepers)

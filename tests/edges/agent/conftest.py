@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from boreas.agent.keepers import Keepers
 from boreas.agent.layout import Layout
 from boreas.agent.main import Agent
 from boreas.agent.records import RecordFile
@@ -40,7 +41,14 @@ class Bench:
         agent = Agent(
             settings, clock=SystemClock(), dial=self._dial, driver_for=self.drivers, **more
         )
+        self.agent = agent
         self._agent = self._tasks.start(agent.run, name="agent under test")
+
+    def agent_keepers(self) -> Keepers:
+        """The running agent's keepers."""
+        keepers = self.agent.keepers
+        assert keepers is not None
+        return keepers
 
     async def kill(self) -> None:
         """The agent stops dead: nothing of it is said or written any more; commands live on."""
