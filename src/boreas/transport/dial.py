@@ -128,19 +128,21 @@ async def first_welcome(first: Attempt, second: Attempt, *, head_start: float) -
     word of the server is raised rather than a broken path: it is what people can mend.
     """
     started: list[asyncio.Task[Outcome]] = []
-    winner: Dialled | None = None
+    end: Outcome | None = None
     try:
         async with TaskGroup("dial") as tasks:
             started.append(tasks.start(lambda: _outcome(first), name="first"))
             await asyncio.wait(started, timeout=head_start)
             if not (started[0].done() and _is_final(started[0].result())):
                 started.append(tasks.start(lambda: _outcome(second), name="second"))
-            winner = await _first_to_win(started)
+            end = await _first_to_win(started)
     finally:
         for outcome in _outcomes(started):
-            if isinstance(outcome, Dialled) and outcome is not winner:
+            if isinstance(outcome, Dialled) and outcome is not end:
                 outcome.session.close(CloseCode.REPLACED, "the other transport was faster")
-    return winner
+    if isinstance(end, Dialled):
+        return end
+    raise end
 
 
 async def _outcome(attempt: Attempt) -> Outcome:
@@ -155,15 +157,15 @@ def _is_final(outcome: Outcome) -> bool:
     return isinstance(outcome, Dialled | Refusal | ServerNotTrusted)
 
 
-async def _first_to_win(started: "list[asyncio.Task[Outcome]]") -> Dialled:
+async def _first_to_win(started: "list[asyncio.Task[Outcome]]") -> Outcome:
     pending = set(started)
     while pending:
         _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
         for outcome in _outcomes(started):
             if isinstance(outcome, Dialled):
                 return outcome
-    failures = [error for error in _outcomes(started) if not isinstance(error, Dialled)]
-    raise next((error for error in failures if _is_final(error)), failures[-1])
+    failures = _outcomes(started)
+    return next((error for error in failures if _is_final(error)), failures[-1])
 
 
 def _outcomes(started: "list[asyncio.Task[Outcome]]") -> list[Outcome]:

@@ -22,6 +22,7 @@ from boreas.transport.tcp_server import TcpListener, listen_tcp
 MAX_HANDSHAKES = 64
 # Links that wait for their turn. More is a flood; agents that are sent away dial again later.
 MAX_WAITING = 2048
+_STOPPING = "the server stops"
 
 OnAgent = Callable[[AdmittedAgent], Awaitable[None]]
 
@@ -56,10 +57,12 @@ class Reception:
 
     def arrive(self, link: Link) -> None:
         """Take a link whose TLS is up; also for links that tests bring."""
-        if self._tasks is None or self._waiting >= MAX_WAITING:
+        if self._tasks is None:
+            link.close(CloseCode.GOING_AWAY, _STOPPING)
+        elif self._waiting >= MAX_WAITING:
             link.close(CloseCode.GOING_AWAY, "too many agents arrive at once; dial again later")
-            return
-        self._tasks.start(lambda: self._receive(link), name=f"agent at {link.peer_address}")
+        else:
+            self._tasks.start(lambda: self._receive(link), name=f"agent at {link.peer_address}")
 
     async def _receive(self, link: Link) -> None:
         self._waiting += 1
@@ -101,8 +104,8 @@ async def open_reception(
             yield reception
         finally:
             reception._tasks = None
-            quic.close(CloseCode.GOING_AWAY, "the server stops")
-            tcp.close(CloseCode.GOING_AWAY, "the server stops")
+            quic.close(CloseCode.GOING_AWAY, _STOPPING)
+            tcp.close(CloseCode.GOING_AWAY, _STOPPING)
 
 
 async def _listen_both(

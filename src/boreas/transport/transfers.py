@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from boreas.domain.errors import BoreasError
-from boreas.transport.codec import MAX_BLOCK
 from boreas.transport.frames import (
     FileOffer,
     FileRequest,
@@ -29,6 +28,7 @@ from boreas.transport.streams import Stream, StreamEnded
 TRANSFER_WINDOW = 1024 * 1024
 _STORED_EVERY = 256 * 1024
 _READ_AT_ONCE = 1024 * 1024
+_CHUNK = 64 * 1024
 
 
 class TransferFailed(BoreasError):
@@ -112,8 +112,8 @@ class _Sending:
             if not piece:
                 self.stream.abandon()
                 raise TransferFailed("the file became shorter while it was sent")
-            for start in range(0, len(piece), MAX_BLOCK):
-                await self.send(piece[start : start + MAX_BLOCK])
+            for start in range(0, len(piece), _CHUNK):
+                await self.send(piece[start : start + _CHUNK])
         await self.stream.send_block(b"", last=True, end=True)
         while await self.answer() is None:
             pass

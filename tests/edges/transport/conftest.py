@@ -1,7 +1,7 @@
 """A server's reception with a doorkeeper that remembers, and agents that dial it for real."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,13 @@ CLOCK = SystemClock()
 
 def a_hello(name: str = "node-1", protocol: int = PROTOCOL) -> Hello:
     return Hello(protocol=protocol, agent_version="0.1.0", name=name, labels={}, instance="i1")
+
+
+async def until(is_so: Callable[[], object]) -> None:
+    """Wait for a state of real sockets and files; fails after ten seconds without it."""
+    async with asyncio.timeout(10):
+        while not is_so():
+            await CLOCK.sleep(0.002)
 
 
 @dataclass
@@ -86,9 +93,12 @@ class Place:
     def address(self) -> str:
         return f"127.0.0.1:{self.reception.port}"
 
-    def token(self, secret: str = "s3cret") -> EnrolToken:
+    def token(self) -> EnrolToken:
+        return self.token_for(self.address)
+
+    def token_for(self, address: str, secret: str = "s3cret") -> EnrolToken:
         self.doorkeeper.secrets.add(secret)
-        return EnrolToken(server=self.address, ca_pin=self.authority.pin, secret=secret)
+        return EnrolToken(server=address, ca_pin=self.authority.pin, secret=secret)
 
     async def enrol(
         self, directory: Path, mode: TransportMode = TransportMode.QUIC
