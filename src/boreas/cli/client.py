@@ -71,6 +71,16 @@ class Client:
         """All items of a list at once."""
         return [item async for item in self.every(path, **query)]
 
+    async def date_of(self, path: str) -> str | None:
+        """What the server's clock said when it answered."""
+        import aiohttp
+
+        try:
+            async with self._opened().get(self.server + path) as answer:
+                return answer.headers.get("Date")
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise Unreachable(f"no server answers at {self.server}", mend=START_ONE) from error
+
     async def websocket(self, path: str) -> "aiohttp.ClientWebSocketResponse":
         """Open a WebSocket; `Unreachable` if the server does not want one."""
         import aiohttp

@@ -43,6 +43,7 @@ class Wanted:
     in_order: str | None = None
     approve: bool = False
     tasks: Path | None = None
+    approval_after_canary: bool = True
 
 
 async def request_body(client: Client, wanted: Wanted) -> dict[str, Any]:
@@ -56,11 +57,17 @@ async def request_body(client: Client, wanted: Wanted) -> dict[str, Any]:
         "environmentId": environment["id"],
         "applicationIds": _ids(applications, wanted.apps) if wanted.apps else None,
         "mustInOrder": _ids(applications, split(wanted.in_order)) if wanted.in_order else None,
-        "strategy": strategy(wanted.strategy) if wanted.strategy else None,
+        "strategy": _strategy(wanted),
         "manualApproval": wanted.approve or None,
         "tasks": read_tasks(wanted.tasks) if wanted.tasks else None,
     }
     return {key: value for key, value in body.items() if value is not None}
+
+
+def _strategy(wanted: Wanted) -> Any:
+    if wanted.strategy is None:
+        return None
+    return strategy(wanted.strategy, approval=wanted.approval_after_canary)
 
 
 def split(text: str) -> list[str]:

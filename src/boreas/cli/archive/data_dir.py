@@ -76,11 +76,12 @@ def make_newer_than_all_agents(database: Path, *, now_ms: int) -> int:
     after the backup. Milliseconds since the epoch outrun any counter that starts below them, and
     grow from one restore to the next. Servers of the old life are forgotten. The new number.
     """
+    fence = now_ms
     with closing(sqlite3.connect(database)) as connection, connection:
         for name in (FENCE, OUTBOX):
             row = connection.execute("SELECT value FROM counters WHERE name = ?", (name,))
-            value = max([number for (number,) in row.fetchall()] or [0])
-            fence = max(value + FENCE_LEAP, now_ms)
+            value = max([int(number) for (number,) in row.fetchall()] or [0])
+            fence = max(fence, value + FENCE_LEAP)
             connection.execute(
                 "INSERT INTO counters (name, value) VALUES (?, ?) "
                 "ON CONFLICT (name) DO UPDATE SET value = excluded.value",

@@ -1,0 +1,52 @@
+"""A server by its URL: does it answer, is it ready, does its clock agree, who is signed in."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from boreas.cli.checkup.finding import Finding, bad, good, note
+from boreas.cli.client import Client
+from boreas.cli.failures import Failure, Unreachable
+from boreas.cli.names import RELEASE
+from boreas.kit.clock import Clock
+
+MOST_SKEW_SECONDS: Final = 5.0
+
+
+async def check_server(client: Client, clock: Clock) -> AsyncIterator[Finding]:
+    """What a server says of itself."""
+    try:
+        date = await client.date_of("/healthz")
+    except Unreachable as failure:
+        yield bad("server", failure.message, "start it, or name it with --server")
+        return
+    yield good("server", f"{client.server} answers")
+    yield await _ready(client)
+    yield _clock(date, clock.now())
+    yield await _caller(client)
+
+
+async def _ready(client: Client) -> Finding:
+    try:
+        await client.get("/readyz")
+    except Failure as failure:
+        return bad("readiness", failure.message, "look into the server's own log")
+    return good("readiness", "database and runtime work")
+
+
+def _clock(date: str | None, now: datetime) -> Finding:
+    if date is None:
+        return note("clock", "the server did not say its time")
+    skew = abs((parsedate_to_datetime(date) - now).total_seconds())
+    if skew > MOST_SKEW_SECONDS:
+        return bad("clock", f"{skew:.0f} s apart from the server's", "run an NTP client on both")
+    return good("clock", "agrees with the server's")
+
+
+async def _caller(client: Client) -> Finding:
+    try:
+        me = await client.get(f"{RELEASE}/me")
+    except Failure as failure:
+        return note("sign-in", failure.message, failure.mend)
+    return good("sign-in", f"you are {me.get('username', 'known')}")

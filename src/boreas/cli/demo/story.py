@@ -1,0 +1,131 @@
+"""The three deployments of the demo, and how each should end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from boreas.cli import names
+from boreas.cli.client import Client, Json
+from boreas.cli.demo.world import CACHE, ENVIRONMENT, PROJECT, SETTINGS, WEB
+from boreas.cli.exits import ExitCode
+from boreas.cli.failures import Failure
+from boreas.cli.requests import Wanted, request_body
+from boreas.cli.watching.follow import Viewer, follow
+from boreas.domain.deployments import DeploymentState
+from boreas.kit.tasks import TaskGroup
+from boreas.kit.until import Hint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chapter:
+    """One deployment: what it shows and how it should end."""
+
+    version: str
+    told: str
+    should_end: DeploymentState
+    apps: tuple[str, ...] = ()
+    strategy: str | None = None
+    approval: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """What became of a chapter."""
+
+    chapter: Chapter
+    found: Json
+    reasons: tuple[str, ...] = field(default=())
+
+    @property
+    def as_it_should(self) -> bool:
+        """Did it end as the story says?"""
+        return bool(self.found.get("status") == self.chapter.should_end)
+
+
+CHAPTERS: Final = (
+    Chapter(
+        version="v1",
+        told="the first deployment: every application in order, all six nodes",
+        should_end=DeploymentState.SUCCESS,
+        strategy="rolling:3",
+    ),
+    Chapter(
+        version="v2",
+        told="a canary of the web application: one node, then a person's word, then the rest",
+        should_end=DeploymentState.SUCCESS,
+        apps=(WEB,),
+        strategy="canary:10%",
+        approval=True,
+    ),
+    Chapter(
+        version="v3",
+        told="a broken version: its canary never gets healthy, and every node goes back by itself",
+        should_end=DeploymentState.ROLLED_BACK,
+        strategy="canary:10%",
+    ),
+)
+
+
+async def begin(client: Client, chapter: Chapter, *, with_cache: bool) -> str:
+    """Ask for the deployment; its id."""
+    apps = chapter.apps or ((SETTINGS, WEB, CACHE) if with_cache else (SETTINGS, WEB))
+    wanted = Wanted(
+        project=PROJECT,
+        environment=ENVIRONMENT,
+        version=chapter.version,
+        apps=apps,
+        strategy=chapter.strategy,
+        approval_after_canary=chapter.approval,
+        in_order=",".join(apps) if len(apps) > 1 else None,
+    )
+    body = await request_body(client, wanted)
+    made = await client.post(names.DEPLOYMENTS, {**body, "autoStart": True})
+    return str(made["id"])
+
+
+async def see(client: Client, deployment_id: str, viewer: Viewer, *, confirm: bool) -> Json:
+    """Show it to its end; with `confirm`, say yes whenever it waits for a person."""
+    watcher = _Answering(viewer)
+    async with TaskGroup("demo") as tasks:
+        if confirm:
+            tasks.start(lambda: _say_yes(client, deployment_id, watcher.asked), name="confirm")
+        return await follow(client, deployment_id, watcher)
+
+
+async def _say_yes(client: Client, deployment_id: str, asked: Hint) -> None:
+    while True:
+        await asked.wait()
+        try:
+            body = {"comment": "boreas demo --once"}
+            await client.post(f"{names.DEPLOYMENTS}/{deployment_id}/confirm", body)
+        except Failure as failure:
+            # Answered or gone on in the meantime.
+            if failure.exit_code is not ExitCode.CONFLICT:
+                raise
+
+
+class _Answering:
+    """Passes everything on to the viewer, and tells when a person is waited for."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self.wants_log = viewer.wants_log
+        self.asked = Hint()
+        self._viewer = viewer
+
+    def show(self, found: Json, log: Sequence[str], now: datetime) -> None:
+        """Show it; raise the hint when it waits for somebody's word."""
+        self._viewer.show(found, log, now)
+        if found.get("status") == DeploymentState.WAITING_CONFIRM:
+            self.asked.raise_()
+
+
+def why_back(found: Json) -> str:
+    """The sentence that says why a deployment failed or went back."""
+    failed = [
+        str(execution.get("reason"))
+        for task in found.get("tasks") or ()
+        for execution in task.get("executions") or ()
+        if execution.get("state") == "failed" and execution.get("reason")
+    ]
+    return str(found.get("errorMessage") or (failed[0] if failed else ""))
