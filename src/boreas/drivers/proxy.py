@@ -20,8 +20,9 @@ Address = tuple[str, int]
 
 _ANSWER_SECONDS: Final = 10.0
 _LOOK_AGAIN_SECONDS: Final = 0.1
-# HAProxy's bits of srv_admin_state: forced and inherited maintenance, forced and inherited drain.
-_OUT_OF_USE: Final = 0x01 | 0x04 | 0x08 | 0x10 | 0x20
+# HAProxy's bits of srv_admin_state: forced and inherited maintenance, forced and inherited drain,
+# maintenance for an unresolved name. 0x04 only says that the configuration began with `disabled`.
+_OUT_OF_USE: Final = 0x01 | 0x02 | 0x08 | 0x10 | 0x20
 
 
 class ProxyTrouble(Unavailable):
