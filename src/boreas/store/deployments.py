@@ -1,0 +1,234 @@
+"""The deployments' side of a transaction, as the loop needs it.
+
+Locks are taken in one order: deployments by id, then the one turn of admission. A wake is an
+inserted row and never a change of the deployment's own, so that waking never waits for whoever is
+just working on that deployment, and no wake is lost to a save that runs at the same time.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, delete, exists, func, insert, literal, select, tuple_, union
+
+from boreas.domain.deployments import TERMINAL, Deployment
+from boreas.domain.errors import Conflict
+from boreas.domain.events import Notice
+from boreas.domain.ids import AgentId, DeploymentId, ReleaseId
+from boreas.domain.orders import ReleaseBody
+from boreas.engine.loaded import Loaded
+from boreas.engine.snapshot import Admission, LiveChange
+from boreas.store import dialects, loading, tables
+from boreas.store.columns import UtcTime
+from boreas.store.mapping import document_of
+from boreas.store.queueing import is_free_for, is_queued, places_of
+from boreas.store.unit import Unit
+
+
+class SqlDeploymentWork:
+    """Implements `boreas.runtime.ports.DeploymentWork`."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+
+    async def claim_due(self, now: datetime, *, limit: int) -> Sequence[DeploymentId]:
+        await self._unit.pending.flush()
+        connection = self._unit.connection
+        table, wakes = tables.deployments, tables.wakes
+        due = union(
+            select(table.c.id).where(table.c.due_at <= now),
+            select(wakes.c.deployment_id).where(wakes.c.at <= now),
+        )
+        query = (
+            select(table.c.id, table.c.revision)
+            .where(table.c.id.in_(due))
+            .order_by(table.c.due_at.nulls_first(), table.c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True, key_share=True)
+        )
+        rows = (await connection.execute(query)).all()
+        if rows:
+            ids = [row.id for row in rows]
+            await connection.execute(
+                delete(wakes).where(wakes.c.deployment_id.in_(ids), wakes.c.at <= now)
+            )
+        self._unit.locked.update({row.id: row.revision for row in rows})
+        return [row.id for row in rows]
+
+    async def claim(self, ids: Collection[DeploymentId]) -> Sequence[DeploymentId]:
+        await self._unit.pending.flush()
+        table = tables.deployments
+        query = (
+            select(table.c.id, table.c.revision)
+            .where(table.c.id.in_(ids))
+            .order_by(table.c.id)
+            .with_for_update(key_share=True)
+        )
+        rows = (await self._unit.connection.execute(query)).all()
+        self._unit.locked.update({row.id: row.revision for row in rows})
+        return [row.id for row in rows]
+
+    async def load(
+        self, ids: Collection[DeploymentId], now: datetime
+    ) -> Mapping[DeploymentId, Loaded]:
+        await self._unit.pending.flush()
+        deployments = await self._whole(ids)
+        if not deployments:
+            return {}
+        connection, recall = self._unit.connection, self._unit.recall
+        world = await loading.read_world(connection, recall, list(deployments.values()))
+        return {id_: loading.snapshot_of(each, world) for id_, each in deployments.items()}
+
+    async def _whole(self, ids: Collection[DeploymentId]) -> Mapping[DeploymentId, Deployment]:
+        """From memory where the locked row says that memory is right."""
+        found = {id_: known for id_ in ids if (known := self._remembered(id_)) is not None}
+        missing = [id_ for id_ in ids if id_ not in found]
+        if missing:
+            found |= await loading.read_deployments(self._unit.connection, missing)
+        return found
+
+    def _remembered(self, deployment_id: DeploymentId) -> Deployment | None:
+        unit = self._unit
+        known = unit.saved.get(deployment_id) or unit.recall.deployments.get(deployment_id)
+        fresh = known is not None and known.revision == unit.locked.get(deployment_id)
+        return known if fresh else None
+
+    async def try_admit(self, deployment: Deployment, now: datetime) -> Admission:
+        connection = self._unit.connection
+        await self._unit.pending.flush()
+        await dialects.take_turn(connection, dialects.ADMISSION)
+        around = await loading.read_field(connection, places_of(deployment))
+        if is_free_for(deployment, around):
+            await self._take(deployment)
+            return Admission(granted=True)
+        names = await loading.read_names(connection, [deployment])
+        return (await loading.read_admissions(connection, [deployment], names))[deployment.id]
+
+    async def _take(self, deployment: Deployment) -> None:
+        rows = [
+            {"environment_id": environment, "application_id": app, "deployment_id": deployment.id}
+            for environment, app in places_of(deployment)
+        ]
+        connection = self._unit.connection
+        if rows:
+            taking = dialects.insert(connection, tables.locks).on_conflict_do_nothing()
+            await connection.execute(taking, rows)
+
+    async def save(
+        self,
+        before: Deployment,
+        after: Deployment,
+        *,
+        wake_at: datetime | None,
+        now: datetime,
+    ) -> None:
+        await self._check_revision(before)
+        if after is before or after == before:
+            self._unit.pending.due(before.id, wake_at)
+            return
+        after = replace(after, revision=before.revision + 1)
+        self._unit.pending.deployment(before, after, wake_at)
+        self._unit.locked[after.id] = after.revision
+        self._unit.saved[after.id] = after
+        if after.state in TERMINAL and is_queued(before):
+            await self._wake_queue(after, now)
+
+    async def _check_revision(self, before: Deployment) -> None:
+        if before.id not in self._unit.locked:
+            await self.claim([before.id])
+        stored = self._unit.locked.get(before.id)
+        if stored != before.revision:
+            raise Conflict(
+                "This deployment was changed meanwhile; look at it again.",
+                parameters={"revision": stored, "expected": before.revision},
+            )
+
+    async def release_locks(self, deployment: Deployment, now: datetime) -> None:
+        connection, locks = self._unit.connection, tables.locks
+        await self._unit.pending.flush()
+        await dialects.take_turn(connection, dialects.ADMISSION)
+        await connection.execute(delete(locks).where(locks.c.deployment_id == deployment.id))
+        await self._wake_queue(deployment, now)
+
+    async def _wake_queue(self, deployment: Deployment, now: datetime) -> None:
+        await self._unit.pending.flush()
+        table, places = tables.deployments, tables.deployment_applications
+        here = tuple_(places.c.environment_id, places.c.application_id)
+        queued = (
+            select(table.c.id)
+            .where(table.c.queued, ~table.c.final, table.c.id != deployment.id)
+            .where(
+                exists().where(
+                    places.c.deployment_id == table.c.id, here.in_(places_of(deployment))
+                )
+            )
+        )
+        await self._wake_found(queued, now)
+
+    async def _wake_found(self, found: Select[Any], now: datetime) -> None:
+        chosen = found.subquery()
+        wanted = select(chosen.c.id, literal(now, UtcTime))
+        rows = insert(tables.wakes).from_select(["deployment_id", "at"], wanted)
+        await self._unit.connection.execute(rows)
+
+    async def change_live(
+        self, deployment: Deployment, changes: Sequence[LiveChange], now: datetime
+    ) -> None:
+        for change in changes:
+            row = {
+                "application_id": change.application_id,
+                "target_id": change.target_id,
+                "release_id": change.release_id,
+                "uncertain_release_id": change.uncertain_release_id,
+                "deployment_id": deployment.id,
+                "since": now,
+            }
+            gone = change.release_id is None and change.uncertain_release_id is None
+            place = (change.application_id, change.target_id)
+            self._unit.pending.live(place, None if gone else row)
+
+    async def add_events(
+        self, deployment_id: DeploymentId, notices: Sequence[Notice], now: datetime
+    ) -> None:
+        self._unit.pending.events(
+            {"deployment_id": deployment_id, "at": now, "document": document_of(notice)}
+            for notice in notices
+        )
+
+    async def next_fence(self) -> int:
+        # One at a time, never a block ahead: a number drawn early and used late could be lower
+        # than one that an agent has seen meanwhile.
+        return (await dialects.draw(self._unit.connection, tables.FENCE))[0]
+
+    async def release_bodies(self, ids: Collection[ReleaseId]) -> Mapping[ReleaseId, ReleaseBody]:
+        unit = self._unit
+        found = await loading.read_releases(unit.connection, unit.recall, ids)
+        return {id_: body for id_, (body, _) in found.items()}
+
+    async def wake(self, ids: Collection[DeploymentId], now: datetime) -> None:
+        await self._unit.pending.flush()
+        table = tables.deployments
+        await self._wake_found(select(table.c.id).where(table.c.id.in_(ids)), now)
+
+    async def wake_for_agents(self, ids: Collection[AgentId], now: datetime) -> None:
+        await self._unit.pending.flush()
+        deployments, executions = tables.deployments, tables.executions
+        concerned = (
+            select(deployments.c.id)
+            .join_from(executions, deployments)
+            .where(executions.c.agent_id.in_(ids), ~executions.c.final, ~deployments.c.final)
+            .distinct()
+        )
+        await self._wake_found(concerned, now)
+
+    async def earliest_wake(self) -> datetime | None:
+        await self._unit.pending.flush()
+        due = select(func.min(tables.deployments.c.due_at)).where(
+            tables.deployments.c.due_at.is_not(None)
+        )
+        woken = select(func.min(tables.wakes.c.at))
+        rows = await self._unit.connection.execute(
+            select(due.scalar_subquery(), woken.scalar_subquery())
+        )
+        return min((at for at in rows.one() if at is not None), default=None)

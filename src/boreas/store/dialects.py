@@ -1,0 +1,113 @@
+"""Everything that SQLite and PostgreSQL do differently, and nothing else.
+
+SQLite has one writer at a time (`BEGIN IMMEDIATE`), so what PostgreSQL needs locks for is already
+exclusive there.
+"""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Insert,
+    Table,
+    func,
+    literal_column,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from boreas.store import tables
+
+SQLITE: Final = "sqlite"
+
+# The part of PostgreSQL's advisory lock numbers that is ours ("BORE"), so that other programs in
+# the same database are not met.
+_LOCK_SPACE: Final = 0x424F5245
+ADMISSION: Final = "admission"
+
+
+def insert(connection: AsyncConnection, table: Table) -> "sqlite.Insert | postgresql.Insert":
+    """An INSERT that knows ON CONFLICT."""
+    if connection.dialect.name == SQLITE:
+        return sqlite.insert(table)
+    return postgresql.insert(table)
+
+
+def upsert(
+    connection: AsyncConnection,
+    table: Table,
+    *,
+    but: Mapping[str, ColumnElement[Any]] | None = None,
+) -> Insert:
+    """Insert, or overwrite the row with the same primary key; `but` overrides single columns."""
+    statement = insert(connection, table)
+    keys = [column.name for column in table.primary_key]
+    changes: dict[str, Any] = {
+        column.name: statement.excluded[column.name]
+        for column in table.columns
+        if column.name not in keys
+    }
+    return statement.on_conflict_do_update(index_elements=keys, set_={**changes, **(but or {})})
+
+
+def clock(connection: AsyncConnection) -> ColumnElement[int]:
+    """The database's own clock, in microseconds; not frozen at the start of the transaction."""
+    if connection.dialect.name == SQLITE:
+        # julianday is a double: exact to about 0.05 ms in this century, enough for a lease.
+        microseconds = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
+    else:
+        microseconds = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+    return literal_column(microseconds, BigInteger)
+
+
+async def draw(connection: AsyncConnection, name: str, how_many: int = 1) -> Sequence[int]:
+    """The next numbers of a sequence; numbers of a transaction that failed may be skipped."""
+    if connection.dialect.name == SQLITE:
+        last = await count_up(connection, name, how_many)
+        return range(last - how_many + 1, last + 1)
+    drawn = await connection.execute(
+        select(func.nextval(name)).select_from(func.generate_series(1, how_many))
+    )
+    return [number for (number,) in drawn]
+
+
+async def count_up(connection: AsyncConnection, name: str, by: int = 1) -> int:
+    """Raise a counter without gaps; its row stays locked until the commit."""
+    counters = tables.counters
+    raised = (
+        update(counters)
+        .where(counters.c.name == name)
+        .values(value=counters.c.value + by)
+        .returning(counters.c.value)
+    )
+    value = await connection.scalar(raised)
+    if value is not None:
+        return int(value)
+    await connection.execute(
+        insert(connection, counters).values(name=name, value=0).on_conflict_do_nothing()
+    )
+    return int((await connection.execute(raised)).scalar_one())
+
+
+async def take_turn(connection: AsyncConnection, name: str) -> None:
+    """Until the commit, no other transaction passes here for the same name."""
+    if connection.dialect.name != SQLITE:
+        await connection.execute(
+            text("SELECT pg_advisory_xact_lock(:space, :key)"),
+            {"space": _LOCK_SPACE, "key": zlib.crc32(name.encode()) - 2**31},
+        )
+
+
+async def notify(connection: AsyncConnection, channel: str, payloads: Sequence[str]) -> None:
+    """Tell other servers, if and when the transaction commits."""
+    if connection.dialect.name != SQLITE:
+        await connection.execute(
+            text("SELECT pg_notify(:channel, :payload)"),
+            [{"channel": channel, "payload": payload} for payload in payloads],
+        )

@@ -1,0 +1,181 @@
+"""What is the same for every noun: add, get, list, change, remove.
+
+A `Shelf` says how one noun is stored. Columns bear the names of the value's fields; columns that
+change by themselves (`overlay`) win over the document when a value is read.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import ColumnElement, Select, Table, delete, func, insert, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from boreas.domain.errors import NotFound
+from boreas.store.failures import name_is_taken
+from boreas.store.mapping import Form, document_of
+from boreas.store.paging import USUAL_PER_PAGE, Page, at_most, key_of, page_of
+from boreas.store.unit import Unit
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelf(Generic[V]):
+    """How one noun is stored, in either store."""
+
+    noun: str
+    kind: type[V]
+    table: Table
+    label: str = "name"
+    """The field that is unique, within the parent if there is one."""
+    parent: str | None = None
+    order: tuple[tuple[str, type], ...] = (("name", str), ("id", str))
+    """Fields by which lists are sorted, with their types; together unique."""
+    newest_first: bool = False
+    overlay: tuple[str, ...] = ()
+    key: str = "id"
+
+
+class SqlNoun(Generic[V]):
+    """The rows of one noun."""
+
+    def __init__(self, unit: Unit, shelf: Shelf[V]) -> None:
+        self._unit = unit
+        self._shelf = shelf
+        self._form = _form(shelf.kind)
+
+    @property
+    def _connection(self) -> AsyncConnection:
+        return self._unit.connection
+
+    @property
+    def _table(self) -> Table:
+        return self._shelf.table
+
+    async def add(self, value: V) -> V:
+        """Store a new one, and answer with it as stored; `Conflict` if its name is taken."""
+        value = await self._numbered(value)
+        label = self._shelf.label
+        with name_is_taken(self._shelf.noun, label, str(getattr(value, label))):
+            await self._connection.execute(insert(self._table).values(self._row(value)))
+        return value
+
+    async def _numbered(self, value: V) -> V:
+        """With what only the store can know, such as its place among its siblings."""
+        return value
+
+    async def get(self, key: str) -> V:
+        """The one with this id; `NotFound`."""
+        found = await self.find(key)
+        if found is None:
+            raise not_found(self._shelf, key)
+        return found
+
+    async def find(self, key: str) -> V | None:
+        """The one with this id, or None."""
+        return await self._first(self._table.c[self._shelf.key] == key)
+
+    async def named(self, label: str, *, within: str | None = None) -> V | None:
+        """The one with this name (in this parent), or None."""
+        condition = self._table.c[self._shelf.label] == label
+        return await self._first(condition & self._inside(within))
+
+    async def _first(self, condition: ColumnElement[bool]) -> V | None:
+        row = (await self._connection.execute(self._select().where(condition))).first()
+        return None if row is None else self._value(row)
+
+    async def all(self, *, within: str | None = None) -> Sequence[V]:
+        """All of a parent, in order."""
+        query = self._select().where(self._inside(within)).order_by(*self._sort_columns())
+        return [self._value(row) for row in await self._connection.execute(query)]
+
+    async def page(
+        self,
+        *,
+        within: str | None = None,
+        cursor: str | None = None,
+        limit: int = USUAL_PER_PAGE,
+    ) -> Page[V]:
+        """A page of them, in order."""
+        query = self._select().where(self._inside(within)).order_by(*self._sort_columns())
+        after = key_of(cursor, tuple(kind for _, kind in self._shelf.order))
+        if after is not None:
+            place = tuple_(*(self._table.c[name] for name, _ in self._shelf.order))
+            query = query.where(place < after if self._shelf.newest_first else place > after)
+        limit = at_most(limit)
+        rows = await self._connection.execute(query.limit(limit + 1))
+        values = [self._value(row) for row in rows]
+        return page_of(values, [sort_key(self._shelf, value) for value in values], limit)
+
+    async def change(self, value: V) -> None:
+        """Write a new value of the same id; `NotFound`, or `Conflict` if its name is taken."""
+        key, label = self._shelf.key, self._shelf.label
+        row = {k: v for k, v in self._row(value).items() if k not in self._shelf.overlay}
+        statement = update(self._table).where(self._table.c[key] == row.pop(key)).values(row)
+        with name_is_taken(self._shelf.noun, label, str(getattr(value, label))):
+            changed = await self._connection.execute(statement)
+        if changed.rowcount == 0:
+            raise not_found(self._shelf, str(getattr(value, key)))
+
+    async def remove(self, key: str) -> None:
+        """Forget it and what belongs to it; `NotFound`."""
+        removed = await self._connection.execute(
+            delete(self._table).where(self._table.c[self._shelf.key] == key)
+        )
+        if removed.rowcount == 0:
+            raise not_found(self._shelf, key)
+
+    async def _next_position(self, parent: str) -> int:
+        """After the last of the parent's, for nouns that have a stored order."""
+        last = select(func.max(self._table.c.position)).where(self._inside(parent))
+        position = await self._connection.scalar(last)
+        return 0 if position is None else int(position) + 1
+
+    def _inside(self, parent: str | None) -> ColumnElement[bool]:
+        if parent is None or self._shelf.parent is None:
+            return self._table.c[self._shelf.key].is_not(None)
+        return self._table.c[self._shelf.parent] == parent
+
+    def _sort_columns(self) -> list[ColumnElement[Any]]:
+        columns = [self._table.c[name] for name, _ in self._shelf.order]
+        return [column.desc() for column in columns] if self._shelf.newest_first else list(columns)
+
+    def _select(self) -> Select[Any]:
+        columns = [self._table.c.document, *(self._table.c[n] for n in self._shelf.overlay)]
+        return select(*columns)
+
+    def _value(self, row: Any) -> V:
+        value = self._form.value(row.document)
+        changes = {name: getattr(row, name) for name in self._shelf.overlay}
+        return replace(value, **changes) if changes else value  # type: ignore[type-var]
+
+    def _row(self, value: V) -> dict[str, Any]:
+        columns = [column.name for column in self._table.columns if column.name != "document"]
+        row = {name: _plain(getattr(value, name)) for name in columns}
+        return {**row, "document": document_of(value)}
+
+
+def _plain(field: object) -> object:
+    return field.value if isinstance(field, Enum) else field
+
+
+_forms: dict[type[Any], Form[Any]] = {}
+
+
+def _form(kind: type[V]) -> Form[V]:
+    """Built once per type: a decoder costs more to make than to use."""
+    if kind not in _forms:
+        _forms[kind] = Form(kind)
+    return _forms[kind]
+
+
+def sort_key(shelf: Shelf[Any], value: object) -> tuple[Any, ...]:
+    """Where a value stands in lists."""
+    return tuple(getattr(value, name) for name, _ in shelf.order)
+
+
+def not_found(shelf: Shelf[Any], key: str) -> NotFound:
+    """Nothing has this id."""
+    return NotFound(f"There is no {shelf.noun} `{key}`.", parameters={"id": key})

@@ -1,0 +1,227 @@
+"""Writes that wait until something reads, or the commit, and then go out many at a time.
+
+A round of the loop saves a hundred deployments one by one; collected here they cost a handful of
+statements. Every part of a transaction that reads calls `flush` first, so nobody can tell.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Insert, Table, Update, bindparam, case, delete, insert, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from boreas.domain.deployments import TERMINAL, TERMINAL_EXECUTIONS, Deployment, Execution, Task
+from boreas.domain.ids import ApplicationId, DeploymentId, OrderId, TargetId
+from boreas.domain.outbox import OutboxRow
+from boreas.store import dialects, tables
+from boreas.store.mapping import document_of
+from boreas.store.queueing import is_queued
+
+Row = Mapping[str, Any]
+LivePlace = tuple[ApplicationId, TargetId]
+
+
+def _update_where(table: Table, key: str, *columns: str) -> Update:
+    return (
+        update(table)
+        .where(table.c[key] == bindparam("at_key"))
+        .values({column: bindparam(column) for column in columns})
+    )
+
+
+_STATE_COLUMNS = ("state", "final", "queued", "revision", "due_at", "document")
+_SAVE_DEPLOYMENT = _update_where(tables.deployments, "id", *_STATE_COLUMNS)
+_SET_DUE = _update_where(tables.deployments, "id", "due_at")
+_DELETE_TASK = delete(tables.tasks).where(
+    tables.tasks.c.deployment_id == bindparam("at_deployment"),
+    tables.tasks.c.id == bindparam("at_id"),
+)
+_DELETE_EXECUTION = delete(tables.executions).where(tables.executions.c.id == bindparam("at_id"))
+_DELETE_ORDER = delete(tables.outbox).where(tables.outbox.c.order_id == bindparam("at_order"))
+_DELETE_LIVE = delete(tables.live_records).where(
+    tables.live_records.c.application_id == bindparam("at_application"),
+    tables.live_records.c.target_id == bindparam("at_target"),
+)
+
+
+class PendingWrites:
+    """What a transaction has decided to write and not yet sent to the database."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self._forget()
+
+    def _forget(self) -> None:
+        self._deployments: dict[DeploymentId, Row] = {}
+        self._due: dict[DeploymentId, datetime | None] = {}
+        self._tasks: dict[tuple[str, str], Row | None] = {}
+        self._executions: dict[str, Row | None] = {}
+        self._live: dict[LivePlace, Row | None] = {}
+        self._finished: dict[OrderId, None] = {}
+        self._outbox: list[OutboxRow] = []
+        self._events: list[Row] = []
+        self._empty = True
+
+    def due(self, deployment_id: DeploymentId, at: datetime | None) -> None:
+        """Look at this deployment again then; nothing else of it changed."""
+        self._due[deployment_id] = at
+        self._empty = False
+
+    def deployment(self, before: Deployment, after: Deployment, due_at: datetime | None) -> None:
+        """What differs between the two, by identity of tasks and executions."""
+        self._empty = False
+        self._due.pop(after.id, None)
+        self._deployments[after.id] = {"due_at": due_at, **deployment_columns(after)}
+        self._diff_tasks(before, after)
+        self._diff_executions(before, after)
+
+    def _diff_tasks(self, before: Deployment, after: Deployment) -> None:
+        if before.tasks is after.tasks:
+            return
+        old = {task.id: (place, task) for place, task in enumerate(before.tasks)}
+        for place, task in enumerate(after.tasks):
+            known = old.pop(task.id, None)
+            if known is None or known[0] != place or known[1] is not task:
+                self._tasks[after.id, task.id] = task_row(after.id, place, task)
+        for gone in old:
+            self._tasks[after.id, gone] = None
+
+    def _diff_executions(self, before: Deployment, after: Deployment) -> None:
+        if before.executions is after.executions:
+            return
+        old = {execution.id: execution for execution in before.executions}
+        for execution in after.executions:
+            if old.pop(execution.id, None) is not execution:
+                self._executions[execution.id] = execution_row(after.id, execution)
+                if execution.state in TERMINAL_EXECUTIONS:
+                    self._finished[execution.order_id] = None
+        for gone in old.values():
+            self._executions[gone.id] = None
+            self._finished[gone.order_id] = None
+        if self._finished:
+            self._outbox = [row for row in self._outbox if row.order_id not in self._finished]
+
+    def live(self, place: LivePlace, row: Row | None) -> None:
+        """What is known to be live there; None: nothing."""
+        self._live[place] = row
+        self._empty = False
+
+    def events(self, rows: Iterable[Row]) -> None:
+        """Append to histories, in this order."""
+        self._events.extend(rows)
+        self._empty = False
+
+    def outbox(self, rows: Sequence[OutboxRow]) -> None:
+        """Promises, already numbered."""
+        self._outbox.extend(rows)
+        self._empty = False
+
+    async def flush(self) -> None:
+        """Send everything collected so far to the database."""
+        if self._empty:
+            return
+        await self._flush_deployments()
+        await self._flush_parts()
+        await self._flush_live()
+        await self._flush_promises()
+        self._forget()
+
+    async def _flush_deployments(self) -> None:
+        rows = [{"at_key": key, **row} for key, row in sorted(self._deployments.items())]
+        await self._many(_SAVE_DEPLOYMENT, rows)
+        due = [{"at_key": key, "due_at": at} for key, at in sorted(self._due.items())]
+        await self._many(_SET_DUE, due)
+
+    async def _flush_parts(self) -> None:
+        gone = [
+            {"at_deployment": deployment_id, "at_id": task_id}
+            for (deployment_id, task_id), row in self._tasks.items()
+            if row is None
+        ]
+        await self._many(_DELETE_TASK, gone)
+        await self._many(self._upsert(tables.tasks), self._tasks.values())
+        dropped = [{"at_id": key} for key, row in self._executions.items() if row is None]
+        await self._many(_DELETE_EXECUTION, dropped)
+        await self._many(self._upsert(tables.executions), self._executions.values())
+
+    async def _flush_live(self) -> None:
+        gone = [
+            {"at_application": application_id, "at_target": target_id}
+            for (application_id, target_id), row in self._live.items()
+            if row is None
+        ]
+        await self._many(_DELETE_LIVE, gone)
+        await self._many(self._upsert_live(), self._live.values())
+
+    def _upsert_live(self) -> Insert:
+        """`since` stays while the same release stays."""
+        table = tables.live_records
+        excluded = dialects.insert(self._connection, table).excluded
+        same = table.c.release_id.is_not_distinct_from(excluded.release_id)
+        since = case((same, table.c.since), else_=excluded.since)
+        return dialects.upsert(self._connection, table, but={"since": since})
+
+    async def _flush_promises(self) -> None:
+        await self._many(insert(tables.events), self._events)
+        await self._many(_DELETE_ORDER, [{"at_order": order_id} for order_id in self._finished])
+        await self._many(insert(tables.outbox), [outbox_columns(row) for row in self._outbox])
+
+    def _upsert(self, table: Table) -> Insert:
+        return dialects.upsert(self._connection, table)
+
+    async def _many(self, statement: Any, rows: Iterable[Row | None]) -> None:
+        present = [row for row in rows if row is not None]
+        if present:
+            await self._connection.execute(statement, present)
+
+
+def deployment_columns(deployment: Deployment) -> dict[str, Any]:
+    """The columns that change while a deployment lives."""
+    return {
+        "state": deployment.state.value,
+        "final": deployment.state in TERMINAL,
+        "queued": is_queued(deployment),
+        "revision": deployment.revision,
+        "document": document_of(replace(deployment, tasks=(), executions=())),
+    }
+
+
+def task_row(deployment_id: DeploymentId, place: int, task: Task) -> Row:
+    """A task as stored."""
+    return {
+        "deployment_id": deployment_id,
+        "id": task.id,
+        "position": place,
+        "document": document_of(task),
+    }
+
+
+def execution_row(deployment_id: DeploymentId, execution: Execution) -> Row:
+    """An execution as stored."""
+    return {
+        "id": execution.id,
+        "deployment_id": deployment_id,
+        "ordinal": execution.ordinal,
+        "target_id": execution.target_id,
+        "agent_id": execution.agent_id,
+        "order_id": execution.order_id,
+        "state": execution.state.value,
+        "final": execution.state in TERMINAL_EXECUTIONS,
+        "document": document_of(execution),
+    }
+
+
+def outbox_columns(row: OutboxRow) -> Row:
+    """A promise as stored."""
+    return {
+        "id": row.id,
+        "agent_id": row.agent_id,
+        "kind": row.kind.value,
+        "order_id": row.order_id,
+        "deployment_id": row.deployment_id,
+        "scope": row.scope,
+        "fence": row.fence,
+        "body": row.body,
+    }

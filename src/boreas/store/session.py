@@ -1,0 +1,225 @@
+"""Opening the database and its transactions: the only commit in the code base.
+
+`async with SqlStore.open(url, data_dir) as store`, then `async with store.transaction() as tx`.
+Leaving a transaction without an error commits; an error rolls everything back. Announcements go
+out after the commit, and only then.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from boreas.domain.errors import Unavailable
+from boreas.kit.clock import Clock, SystemClock
+from boreas.kit.tasks import TaskGroup
+from boreas.store.access import SqlApiTokens, SqlLoginAttempts, SqlSessions, SqlUsers
+from boreas.store.agents import SqlAgentLinks
+from boreas.store.announcements import Crier, hear_other_servers
+from boreas.store.deployments import SqlDeploymentWork
+from boreas.store.engines import (
+    LONGEST_WAIT_SECONDS,
+    PATIENCE,
+    READING,
+    database_url,
+    make_engine,
+)
+from boreas.store.failures import BUSY, translated
+from boreas.store.file_lock import FileLock
+from boreas.store.history import SqlDeployments
+from boreas.store.idempotency import SqlIdempotency, SqlMeta
+from boreas.store.migrate import bring_up_to_date
+from boreas.store.outbox import SqlOutbox
+from boreas.store.projects import (
+    SqlApplications,
+    SqlEnvironments,
+    SqlProjects,
+    SqlTargets,
+    SqlVersions,
+)
+from boreas.store.recall import Recall
+from boreas.store.registry import SqlAgents, SqlEnrolTokens
+from boreas.store.saving import PendingWrites
+from boreas.store.servers import SqlServers
+from boreas.store.unit import Unit
+
+
+class SqlTransaction:
+    """One all-or-nothing unit of work; see `boreas.runtime.ports.Transaction`."""
+
+    def __init__(self, unit: Unit, file_lock: FileLock | None) -> None:
+        self._unit = unit
+        self.work = SqlDeploymentWork(unit)
+        self.outbox = SqlOutbox(unit)
+        self.servers = SqlServers(unit, file_lock)
+        self.links = SqlAgentLinks(unit)
+        self.deployments = SqlDeployments(unit)
+        self.projects = SqlProjects(unit)
+        self.applications = SqlApplications(unit)
+        self.environments = SqlEnvironments(unit)
+        self.targets = SqlTargets(unit)
+        self.versions = SqlVersions(unit)
+        self.agents = SqlAgents(unit)
+        self.enrol_tokens = SqlEnrolTokens(unit)
+        self.users = SqlUsers(unit)
+        self.sessions = SqlSessions(unit)
+        self.api_tokens = SqlApiTokens(unit)
+        self.login_attempts = SqlLoginAttempts(unit)
+        self.idempotency = SqlIdempotency(unit)
+        self.meta = SqlMeta(unit)
+
+    async def announce(self, channel: str, payload: str) -> None:
+        """Tell every server, this one too, after the commit."""
+        self._unit.announced[channel, payload] = None
+
+
+class SqlStore:
+    """Implements `boreas.runtime.ports.Store` on SQLite or PostgreSQL."""
+
+    def __init__(self, engine: AsyncEngine, url: URL, clock: Clock) -> None:
+        self.url = url
+        self.clock = clock
+        self._engine = engine
+        self._reader = _reading_engine(engine)
+        self._recall = Recall()
+        self._crier = Crier()
+        self._turn = WritersTurn(clock) if self.is_sqlite else None
+        self._file_lock = FileLock(Path(f"{url.database}.lock")) if self.is_sqlite else None
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, url: str | None, data_dir: Path, *, clock: Clock | None = None
+    ) -> AsyncIterator[Self]:
+        """Connect, bring the schema up to date, and close everything at the end.
+
+        Without a url the data is in `<data_dir>/boreas.db`. `Unavailable` if the database cannot
+        be reached, `Conflict` if it was written by a newer Boreas.
+        """
+        where = database_url(url, data_dir)
+        with translated():
+            engine = make_engine(where)
+            store = cls(engine, where, clock or SystemClock())
+            try:
+                await bring_up_to_date(engine)
+                async with TaskGroup("store") as tasks:
+                    if not store.is_sqlite:
+                        tasks.start(store._hear_others, name="hear other servers")
+                    yield store
+            finally:
+                await engine.dispose()
+                if store._file_lock is not None:
+                    store._file_lock.release()
+
+    @property
+    def is_sqlite(self) -> bool:
+        """One file and one server, or a PostgreSQL that many may share."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[SqlTransaction]:
+        """Write. On SQLite writers take turns, so that none of them starves."""
+        with translated():
+            async with self._my_turn() as patience, self._engine.connect() as connection:
+                if patience is not None:
+                    await connection.execution_options(**{PATIENCE: patience})
+                await connection.begin()
+                unit = Unit(
+                    connection=connection,
+                    recall=self._recall,
+                    pending=PendingWrites(connection),
+                )
+                async with _undone_on_error(unit):
+                    yield SqlTransaction(unit, self._file_lock)
+                    await _to_its_end(lambda: self._commit(unit))
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[SqlTransaction]:
+        """Read one moment of the database; never waits for a writer, and cannot write."""
+        with translated():
+            async with self._reader.connect() as connection:
+                unit = Unit(
+                    connection=connection,
+                    recall=self._recall,
+                    pending=PendingWrites(connection),
+                )
+                yield SqlTransaction(unit, None)
+
+    def listen(self, *channels: str) -> AsyncIterator[tuple[str, str]]:
+        """(channel, payload) as they come, from the moment of this call; ends never."""
+        return self._crier.listen(channels)
+
+    @asynccontextmanager
+    async def _my_turn(self) -> AsyncIterator[float | None]:
+        if self._turn is None:
+            yield None
+            return
+        async with self._turn.taken() as patience:
+            yield patience
+
+    async def _commit(self, unit: Unit) -> None:
+        await unit.pending.flush()
+        await self._crier.notify(unit.connection, unit.announced)
+        await unit.connection.commit()
+        for deployment in unit.saved.values():
+            self._recall.committed(deployment)
+        for follow_up in unit.after_commit:
+            follow_up()
+        self._crier.cry(unit.announced)
+
+    async def _hear_others(self) -> None:
+        await hear_other_servers(self._engine, self.url, self._crier, self.clock)
+
+
+class WritersTurn:
+    """SQLite has one writer at a time; a queue in the process is fairer than its busy handler."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def taken(self) -> AsyncIterator[float]:
+        """Wait for the turn; the answer is how long the database's own lock may be waited for."""
+        asked = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(LONGEST_WAIT_SECONDS):
+                await self._lock.acquire()
+        except TimeoutError:
+            raise Unavailable(BUSY) from None
+        try:
+            waited = self._clock.monotonic() - asked
+            # Rounded, so that the pragma that sets it is sent seldom.
+            yield max(1.0, LONGEST_WAIT_SECONDS - round(waited))
+        finally:
+            self._lock.release()
+
+
+def _reading_engine(engine: AsyncEngine) -> AsyncEngine:
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(**{READING: True})
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+@asynccontextmanager
+async def _undone_on_error(unit: Unit) -> AsyncIterator[None]:
+    try:
+        yield
+    except BaseException:
+        for undo in unit.after_rollback:
+            undo()
+        raise
+
+
+async def _to_its_end(work: Callable[[], Awaitable[None]]) -> None:
+    """A commit that began is finished even if its caller is cancelled, then the caller is."""
+    running = asyncio.ensure_future(work())
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise

@@ -1,0 +1,73 @@
+"""Which nouns there are and how each is stored; both stores read this list."""
+
+from typing import Final
+
+from boreas.domain.access import ApiToken, Session, User
+from boreas.domain.fleet import Agent, EnrolToken, Target
+from boreas.domain.projects import Application, Environment, Project, Version
+from boreas.store import tables
+from boreas.store.nouns import Shelf
+
+_BY_POSITION: Final = (("position", int), ("id", str))
+
+PROJECTS: Final = Shelf(noun="project", kind=Project, table=tables.projects)
+APPLICATIONS: Final = Shelf(
+    noun="application",
+    kind=Application,
+    table=tables.applications,
+    parent="project_id",
+    order=_BY_POSITION,
+)
+ENVIRONMENTS: Final = Shelf(
+    noun="environment", kind=Environment, table=tables.environments, parent="project_id"
+)
+TARGETS: Final = Shelf(
+    noun="target",
+    kind=Target,
+    table=tables.targets,
+    parent="environment_id",
+    order=_BY_POSITION,
+)
+VERSIONS: Final = Shelf(
+    noun="version",
+    kind=Version,
+    table=tables.versions,
+    parent="project_id",
+    order=(("sequence", int),),
+    newest_first=True,
+)
+AGENTS: Final = Shelf(noun="agent", kind=Agent, table=tables.agents)
+ENROL_TOKENS: Final = Shelf(
+    noun="enrol token",
+    kind=EnrolToken,
+    table=tables.enrol_tokens,
+    label="secret_sha256",
+    order=(("id", str),),
+    overlay=("uses_left",),
+)
+USERS: Final = Shelf(
+    noun="user",
+    kind=User,
+    table=tables.users,
+    label="username",
+    order=(("username", str), ("id", str)),
+)
+SESSIONS: Final = Shelf(
+    noun="session",
+    kind=Session,
+    table=tables.sessions,
+    label="id_sha256",
+    key="id_sha256",
+    parent="user_id",
+    order=(("id_sha256", str),),
+    overlay=("last_seen_at", "expires_at"),
+)
+API_TOKENS: Final = Shelf(
+    noun="API token",
+    kind=ApiToken,
+    table=tables.api_tokens,
+    label="secret_sha256",
+    parent="user_id",
+    order=(("id", str),),
+    overlay=("last_used_at",),
+)

@@ -1,0 +1,27 @@
+"""What the parts of one transaction share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from boreas.domain.deployments import Deployment
+from boreas.domain.ids import DeploymentId
+from boreas.store.recall import Recall
+from boreas.store.saving import PendingWrites
+
+
+@dataclass(slots=True)
+class Unit:
+    """One transaction: its connection, the writes that wait, and what it learned meanwhile."""
+
+    connection: AsyncConnection
+    recall: Recall
+    pending: PendingWrites
+    locked: dict[DeploymentId, int] = field(default_factory=dict)
+    """Deployments whose rows this transaction holds, with their present revision."""
+    saved: dict[DeploymentId, Deployment] = field(default_factory=dict)
+    announced: dict[tuple[str, str], None] = field(default_factory=dict)
+    outbox_numbers: list[int] = field(default_factory=list)
+    after_commit: list[Callable[[], None]] = field(default_factory=list)
+    after_rollback: list[Callable[[], None]] = field(default_factory=list)
