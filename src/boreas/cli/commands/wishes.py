@@ -4,7 +4,7 @@ Each is one POST; the server's engine says whether the present state allows it.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from boreas.cli import names
 from boreas.cli.arguments import CommentOption, DeploymentArgument, WatchOption
 from boreas.cli.client import Json
 from boreas.cli.failures import usage
+from boreas.cli.nouns import given
 from boreas.cli.verbs import Session, new_app, verb
 from boreas.cli.watching.watch import watch as watch_to_the_end
 from boreas.cli.watching.words import said
@@ -20,6 +21,10 @@ start, confirm, reject = new_app(), new_app(), new_app()
 pause, resume, cancel = new_app(), new_app(), new_app()
 rollback, retry, skip = new_app(), new_app(), new_app()
 
+GateOption = Annotated[
+    str | None,
+    typer.Option("--gate", metavar="GATE", help="Which approval, when several are open."),
+]
 TaskOption = Annotated[
     str | None, typer.Option("--task", metavar="TASK", help="One task of it, by id or name.")
 ]
@@ -32,14 +37,13 @@ async def _ask(
     *,
     task: str | None = None,
     body: Json | None = None,
-    **query: Any,
 ) -> Json:
     """POST the wish for a deployment, or for one task of it; the deployment after it."""
     found = await names.deployment(session.client, deployment)
     path = f"{names.DEPLOYMENTS}/{found['id']}"
     if task is not None:
         path += f"/tasks/{names.task(found, task)['id']}"
-    answer = await session.client.post(f"{path}/{wish}", dict(body or {}), **query)
+    answer = await session.client.post(f"{path}/{wish}", dict(body or {}))
     if isinstance(answer, dict) and "tasks" in answer:
         return answer
     return await names.deployment(session.client, str(found["id"]))
@@ -53,8 +57,8 @@ async def _tell(session: Session, found: Json, done: str, *, watch: bool = False
     session.out.result(found, f"{names.title(found)}: {done}; now {said(str(found['status']))}")
 
 
-def _comment(text: str | None) -> Json:
-    return {"comment": text} if text else {}
+def _answer(comment: str | None, gate: str | None = None) -> Json:
+    return given(comment=comment, gateId=gate)
 
 
 def _simple(app: typer.Typer, wish: str, done: str, help_text: str) -> Callable[..., None]:
@@ -79,11 +83,12 @@ async def confirm_deployment(
     session: Session,
     deployment: DeploymentArgument = "latest",
     task: TaskOption = None,
+    gate: GateOption = None,
     comment: CommentOption = None,
     watch: WatchOption = False,
 ) -> None:
     """Say yes to what a deployment (or a task) waits for."""
-    found = await _ask(session, deployment, "confirm", task=task, body=_comment(comment))
+    found = await _ask(session, deployment, "confirm", task=task, body=_answer(comment, gate))
     await _tell(session, found, "confirmed", watch=watch)
 
 
@@ -93,11 +98,12 @@ async def reject_deployment(
     session: Session,
     deployment: DeploymentArgument = "latest",
     task: TaskOption = None,
+    gate: GateOption = None,
     comment: CommentOption = None,
     watch: WatchOption = False,
 ) -> None:
     """Say no to what a deployment (or a task) waits for."""
-    found = await _ask(session, deployment, "reject", task=task, body=_comment(comment))
+    found = await _ask(session, deployment, "reject", task=task, body=_answer(comment, gate))
     await _tell(session, found, "rejected", watch=watch)
 
 
@@ -112,7 +118,7 @@ async def cancel_deployment(
     watch: WatchOption = False,
 ) -> None:
     """Ask a deployment to stop; what runs is stopped by its agent first."""
-    found = await _ask(session, deployment, "cancel", rollback=go_back)
+    found = await _ask(session, deployment, "cancel", body={"rollback": go_back})
     await _tell(session, found, "cancel asked for", watch=watch)
 
 
@@ -150,5 +156,5 @@ async def skip_task(
     """Skip one task: what comes after it no longer waits for it."""
     if task is None:
         raise usage("which task?", mend="boreas skip DEPLOYMENT --task TASK")
-    found = await _ask(session, deployment, "skip", task=task, body=_comment(comment))
+    found = await _ask(session, deployment, "skip", task=task, body=_answer(comment))
     await _tell(session, found, f"{task} skipped")

@@ -25,8 +25,8 @@ async def project_document(
     ]
     if with_versions:
         versions = await names.parts(client, project["id"], "versions")
-        oldest_first = sorted(versions, key=lambda each: each.get("sequence") or 0)
-        document["versions"] = [_picked(each, VERSION_KEYS) for each in oldest_first]
+        oldest_first = sorted(versions, key=lambda each: str(each.get("created_at")))
+        document["versions"] = [_version(each) for each in oldest_first]
     return document
 
 
@@ -37,6 +37,14 @@ async def _targets(
         {"name": each["name"], "agent": agents.get(each.get("agent_id"), each.get("agent"))}
         for each in await names.targets(client, environment["id"])
     ]
+
+
+def _version(found: Json) -> dict[str, Any]:
+    """A version pinned to its commit: a branch may have moved on since."""
+    version = _picked(found, VERSION_KEYS)
+    if version.get("git", {}).get("commit"):
+        version["git"].pop("ref", None)
+    return version
 
 
 def _picked(found: Json, keys: tuple[str, ...]) -> dict[str, Any]:

@@ -138,11 +138,12 @@ class DeploymentView:
 
 
 def heading_of(document: Json) -> str:
-    """`shop v2 -> prod`, with as much of it as the document says."""
-    project = _name(document, "project")
-    environment = _name(document, "environment")
+    """`v2 of web → prod`, with as much of it as the document says."""
+    applications = ", ".join(str(each) for each in document.get("applications") or ())
+    environments = ", ".join(str(each) for each in document.get("environments") or ())
     version = _name(document, "version")
-    return f"{project} {version} → {environment}".strip()
+    what = f"{version} of {applications}" if applications else version
+    return f"{what} → {environments}" if environments else what
 
 
 def moment(text: object) -> datetime | None:
@@ -166,13 +167,8 @@ def percent_of(progress: object) -> float:
 
 
 def _name(document: Json, noun: str) -> str:
-    """The name of something, however the document tells it: `xName`, an object, `x`, `xId`."""
-    for value in (document.get(f"{noun}Name"), document.get(noun), document.get(f"{noun}Id")):
-        if isinstance(value, Mapping) and value.get("name"):
-            return str(value["name"])
-        if isinstance(value, str) and value:
-            return value
-    return ""
+    """The name of something; its id where no name is told."""
+    return str(document.get(noun) or document.get(f"{noun}Id") or "")
 
 
 def _sentence(reason: object) -> str:
