@@ -37,6 +37,10 @@ class Layout:
         return self.data_dir / "servers.json"
 
     @property
+    def path_memory(self) -> Path:
+        return self.data_dir / "paths.json"
+
+    @property
     def news_socket(self) -> Path:
         return self.data_dir / "news.sock"
 

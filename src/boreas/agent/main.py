@@ -15,7 +15,6 @@ from typing import Final
 
 import structlog
 
-from boreas import __version__
 from boreas.agent.desk import Desk
 from boreas.agent.facts import FactsBoard, FactsGatherer
 from boreas.agent.journal import Journal
@@ -26,15 +25,14 @@ from boreas.agent.order_run import DriverFor, Tools
 from boreas.agent.records import NotAJournal, RecordFile
 from boreas.agent.runner import Runner
 from boreas.agent.settings import AgentSettings, settings_from
-from boreas.agent.uplink import Dial, KnownServers, Uplink
+from boreas.agent.uplink import KnownServers, Uplink
+from boreas.agent.way import DialledWay, Way
 from boreas.domain.errors import BoreasError, Conflict, invalid
 from boreas.kit.clock import Clock, SystemClock
 from boreas.kit.tasks import TaskGroup
-from boreas.transport.dial import Dialled, Dialler
-from boreas.transport.frames import PROTOCOL, Hello, Report
-from boreas.transport.handshake import Enrolling
-from boreas.transport.identity import AgentIdentity, AgentVault
-from boreas.transport.refusals import Refusal, RefusalCode, ServerNotTrusted
+from boreas.transport.frames import Report
+from boreas.transport.identity import AgentVault
+from boreas.transport.refusals import Refusal, ServerNotTrusted
 
 logger = structlog.get_logger(__name__)
 
@@ -87,7 +85,7 @@ class Agent:
         settings: AgentSettings,
         *,
         clock: Clock,
-        dial: Dial | None = None,
+        way: Way | None = None,
         driver_for: DriverFor | None = None,
         open_records: Callable[[Layout], RecordFile] = lambda layout: RecordFile(layout.journal),
     ) -> None:
@@ -96,7 +94,7 @@ class Agent:
         self._layout = Layout(data_dir=settings.data_dir)
         self._layout.prepare()
         self._vault = AgentVault(_private_directory(self._layout))
-        self._dial = dial or _Dials(settings, self._vault, clock)
+        self._way = way or DialledWay(settings, self._vault, self._layout.path_memory, clock)
         self._driver_for = driver_for or _drivers(clock)
         self._open_records = open_records
         self._uplink: Uplink | None = None
@@ -131,9 +129,7 @@ class Agent:
         servers = KnownServers(self._settings.servers, self._layout.known_servers)
         if not servers.all():
             raise invalid("--server", "no server is known", "give --server or --token")
-        self._uplink = Uplink(
-            self._dial, servers, journal=journal, layout=self._layout, parts=parts
-        )
+        self._uplink = Uplink(self._way, servers, journal=journal, layout=self._layout, parts=parts)
         gatherer = FactsGatherer(board, self._layout.data_dir, self._clock)
         runner.resume()
         tasks.start(gatherer.run, name="facts")
@@ -142,38 +138,6 @@ class Agent:
     def _tell(self, report: Report) -> None:
         if self._uplink is not None:
             self._uplink.tell(report)
-
-
-class _Dials:
-    """Dials with what the agent holds at that moment: its identity, or else the token."""
-
-    def __init__(self, settings: AgentSettings, vault: AgentVault, clock: Clock) -> None:
-        self._settings = settings
-        self._vault = vault
-        self._clock = clock
-
-    async def __call__(self, server: str, identity: AgentIdentity | None) -> Dialled:
-        dialler = Dialler(
-            hello=self._hello(), credentials=identity or self._enrolling(), clock=self._clock
-        )
-        return await dialler.dial(server, mode=self._settings.transport)
-
-    def _enrolling(self) -> Enrolling:
-        if self._settings.token is None:
-            raise Refusal(
-                RefusalCode.TOKEN_UNKNOWN,
-                "this agent is not enrolled yet and was given no token",
-                "make an enrol token on the server and pass it with --token or --token-file",
-            )
-        return Enrolling(token=self._settings.token, csr_pem=self._vault.csr())
-
-    def _hello(self) -> Hello:
-        return Hello(
-            protocol=PROTOCOL,
-            agent_version=__version__,
-            name=self._settings.name,
-            labels=dict(self._settings.labels),
-        )
 
 
 def _drivers(clock: Clock) -> DriverFor:

@@ -5,7 +5,6 @@ agent with a clear word; commands that run go on, and the next agent adopts them
 """
 
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
@@ -14,12 +13,13 @@ from boreas.agent.journal import Journal
 from boreas.agent.layout import Layout
 from boreas.agent.link import AgentLink, Parts
 from boreas.agent.uploads import Uploads
+from boreas.agent.way import Way
 from boreas.domain.errors import BoreasError
 from boreas.kit.ids import jittered
+from boreas.kit.tasks import TaskGroup
 from boreas.transport.dial import Dialled
 from boreas.transport.frames import Report
-from boreas.transport.identity import AgentIdentity
-from boreas.transport.links import LinkClosed
+from boreas.transport.links import CloseCode, CloseKind, LinkClosed
 from boreas.transport.refusals import Refusal, RefusalCode, ServerNotTrusted
 
 logger = structlog.get_logger(__name__)
@@ -45,8 +45,8 @@ IDLE_RETRY_CAP_SECONDS = 30.0
 # With something under way the server must learn of it within seconds.
 BUSY_RETRY_SECONDS = (0.2, 1.0)
 
-Dial = Callable[[str, AgentIdentity | None], Awaitable[Dialled]]
-"""A session with this server: by the identity, or by the enrol token while there is none."""
+# On the fallback the better way is tried again now and then, beside the link that works.
+UPGRADE_LOOK_SECONDS = 300.0
 
 
 class KnownServers:
@@ -90,9 +90,9 @@ class Uplink:
     """The one connection of an agent, made anew as often as it must be."""
 
     def __init__(
-        self, dial: Dial, servers: KnownServers, *, journal: Journal, layout: Layout, parts: Parts
+        self, way: Way, servers: KnownServers, *, journal: Journal, layout: Layout, parts: Parts
     ) -> None:
-        self._dial = dial
+        self._way = way
         self._servers = servers
         self._journal = journal
         self._layout = layout
@@ -111,21 +111,22 @@ class Uplink:
         while True:
             server = self._servers.next()
             try:
-                dialled = await self._connect(server)
+                dialled: Dialled | None = await self._connect(server)
             except (LinkClosed, OSError) as error:
                 self._failed(server, str(error))
             except (Refusal, ServerNotTrusted) as refusal:
                 self._raise_if_final(refusal)
                 self._failed(server, refusal.message)
             else:
-                await self._serve(dialled, server)
+                while dialled is not None:
+                    dialled = await self._serve(dialled, server)
             await self._parts.clock.sleep(self._pause())
 
     async def _connect(self, server: str) -> Dialled:
         vault = self._parts.vault
         identity = vault.identity() if vault else None
         try:
-            dialled = await self._dial(server, identity)
+            dialled = await self._way.dial(server, identity)
         except Refusal as refusal:
             if identity is None or refusal.refusal_code not in FINAL_REFUSALS:
                 raise
@@ -138,17 +139,30 @@ class Uplink:
     async def _enrol_again(self, server: str, refusal: Refusal) -> Dialled:
         """The identity is no good any more; a fresh token may be at hand."""
         try:
-            return await self._dial(server, None)
+            return await self._way.dial(server, None)
         except (BoreasError, OSError):
             raise refusal from None
 
-    async def _serve(self, dialled: Dialled, server: str) -> None:
+    async def _serve(self, dialled: Dialled, server: str) -> Dialled | None:
+        """Until the link has ended; the session that took its place, if one did."""
         log = logger.bind(server=server, transport=dialled.kind)
         welcome = dialled.welcomed.welcome
         log.info("connected", action="connected", agent=welcome.agent_id)
         self._failures, self._wait_at_least = 0, 0.0
         self._servers.stay()
         self._servers.told(welcome.servers)
+        link = self._link = self._new_link(dialled)
+        try:
+            async with TaskGroup("uplink") as tasks:
+                better = tasks.start(lambda: self._upgrade(dialled, server), name="upgrade")
+                await link.serve()
+        finally:
+            self._link = None
+        self._learn_end(dialled, link)
+        log.info("disconnected", action="disconnected", why=str(dialled.session.closing))
+        return better.result() if better.done() and not better.cancelled() else None
+
+    def _new_link(self, dialled: Dialled) -> AgentLink:
         uploads = Uploads(
             dialled.session,
             journal=self._journal,
@@ -156,15 +170,37 @@ class Uplink:
             clock=self._parts.clock,
             settle=self._parts.desk.settle_log,
         )
-        self._link = AgentLink(dialled.session, welcome, uploads=uploads, parts=self._parts)
-        try:
-            await self._link.serve()
-        finally:
-            goodbye, self._link = self._link.goodbye, None
-        if goodbye is not None:
-            self._wait_at_least = goodbye.retry_after
+        return AgentLink(
+            dialled.session,
+            dialled.welcomed.welcome,
+            uploads=uploads,
+            parts=self._parts,
+            on_proof=self._way.proven,
+        )
+
+    async def _upgrade(self, dialled: Dialled, server: str) -> Dialled:
+        """A session over a better transport, once it is to be had; then the old one is closed."""
+        vault = self._parts.vault
+        while True:
+            await self._parts.clock.sleep(jittered(UPGRADE_LOOK_SECONDS, by=0.2))
+            identity = vault.identity() if vault else None
+            try:
+                better = await self._way.upgrade(server, identity, dialled.kind)
+            except (BoreasError, OSError):
+                continue
+            if better is not None:
+                dialled.session.close(CloseCode.REPLACED, "a better way was found")
+                return better
+
+    def _learn_end(self, dialled: Dialled, link: AgentLink) -> None:
+        closing = dialled.session.closing
+        if link.was_silent:
+            self._way.ended(dialled.kind, CloseKind.IDLE)
+        elif closing is not None:
+            self._way.ended(dialled.kind, closing.kind)
+        if link.goodbye is not None:
+            self._wait_at_least = link.goodbye.retry_after
             self._servers.next()
-        log.info("disconnected", action="disconnected", why=str(dialled.session.closing))
 
     def _raise_if_final(self, refusal: Refusal | ServerNotTrusted) -> None:
         if isinstance(refusal, Refusal):

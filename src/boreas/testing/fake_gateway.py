@@ -37,6 +37,7 @@ from boreas.transport.frames import (
     LogStream,
     Order,
     OrderTaken,
+    Padding,
     Report,
     ReportTaken,
     Welcome,
@@ -210,6 +211,8 @@ class FakeGateway:
                 if self.answers_heartbeats:
                     answer = HeartbeatAnswer(sequence=frame.sequence, server_time=0.0)
                     session.control.send(answer)
+            case Padding():
+                session.control.send(Padding(bytes_=frame.bytes_, echo=False))
             case _:
                 self.unexpected.append(repr(frame))
 

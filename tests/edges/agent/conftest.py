@@ -19,8 +19,30 @@ from boreas.testing.fake_gateway import WELCOME, FakeGateway
 from boreas.transport.dial import Dialled
 from boreas.transport.handshake import Welcomed
 from boreas.transport.identity import AgentIdentity
+from boreas.transport.links import CloseKind
 from boreas.transport.memory import MemoryLink, memory_pair
 from boreas.transport.session import Session
+
+
+class MemoryWay:
+    """The way to a gateway in the same process."""
+
+    def __init__(self, bench: "Bench") -> None:
+        self._bench = bench
+
+    async def dial(self, server: str, identity: AgentIdentity | None) -> Dialled:
+        return await self._bench.dial()
+
+    async def upgrade(
+        self, server: str, identity: AgentIdentity | None, over: str
+    ) -> Dialled | None:
+        return None
+
+    def ended(self, transport: str, kind: CloseKind) -> None:
+        pass
+
+    def proven(self) -> None:
+        self._bench.proofs += 1
 
 
 class Bench:
@@ -32,6 +54,7 @@ class Bench:
         self.gateway = gateway
         self.links: list[MemoryLink] = []
         self.drivers: Any = None
+        self.proofs = 0
         self._tasks = tasks
         self._agent: asyncio.Task[None] | None = None
 
@@ -39,7 +62,7 @@ class Bench:
         settings = AgentSettings(name="a1", data_dir=self.data_dir, servers=("memory:1",))
         more = {"open_records": open_records} if open_records else {}
         agent = Agent(
-            settings, clock=SystemClock(), dial=self._dial, driver_for=self.drivers, **more
+            settings, clock=SystemClock(), way=MemoryWay(self), driver_for=self.drivers, **more
         )
         self.agent = agent
         self._agent = self._tasks.start(agent.run, name="agent under test")
@@ -65,7 +88,7 @@ class Bench:
             link.cut()
         self.links.clear()
 
-    async def _dial(self, server: str, identity: AgentIdentity | None) -> Dialled:
+    async def dial(self) -> Dialled:
         agent_end, server_end = memory_pair()
         ours, theirs = Session(agent_end, is_server=False), Session(server_end, is_server=True)
         ours.admit()
