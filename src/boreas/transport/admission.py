@@ -11,6 +11,7 @@ from typing import Protocol
 import structlog
 from cryptography import x509
 
+from boreas.domain.errors import Unavailable
 from boreas.kit.clock import Clock
 from boreas.transport.frames import Hello, Issued, Welcome
 from boreas.transport.handshake import AskToAdmit, AskToEnrol, Question, ServerHandshake
@@ -22,6 +23,9 @@ from boreas.transport.session import Session
 ADMISSION_SECONDS = 5.0
 # How long a refused peer may take to read why before the link closes under it.
 _FAREWELL_SECONDS = 1.0
+
+# A database that does not answer is usually back soon.
+_BUSY_SECONDS = 5.0
 
 log = structlog.get_logger()
 
@@ -35,7 +39,7 @@ class Admission:
 
 
 class Doorkeeper(Protocol):
-    """Knows tokens and agents. Refuses by raising `Refusal`."""
+    """Knows tokens and agents. Refuses by raising `Refusal`; `Unavailable` means "not now"."""
 
     async def enrol(
         self, hello: Hello, *, token_secret: str, csr_pem: bytes, peer_address: str
@@ -74,6 +78,9 @@ async def admit_agent(
         await _turn_away(session, refusal)
     except TimeoutError:
         await _turn_away(session, Refusal(RefusalCode.TOO_SLOW, "the handshake took too long"))
+    except Unavailable as error:
+        busy = Refusal(RefusalCode.BUSY, error.message, "wait", retry_after=_BUSY_SECONDS)
+        await _turn_away(session, busy)
     except ProtocolViolation as violation:
         _say_refused(link, RefusalCode.PROTOCOL_VIOLATION, violation.message)
     except LinkClosed as closed:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from boreas.domain.errors import BoreasError
 from boreas.transport.keys import (
     AGENT_URI,
     SERVER_NAME,
@@ -35,6 +36,10 @@ BACKDATED = timedelta(hours=1)
 
 class BadCsr(ValueError):
     """The certificate request is unreadable, not signed by its key, or of the wrong kind."""
+
+
+class BrokenAuthority(BoreasError):
+    """The authority's files do not fit together; a new one would lock every agent out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +85,12 @@ class CertificateAuthority:
     def open(cls, directory: Path, now: datetime) -> "CertificateAuthority":
         """The authority kept in `directory`, made there if there is none yet."""
         certificate_path, key_path = directory / "ca.crt", directory / "ca.key"
-        if key_path.exists() and certificate_path.exists():
+        if key_path.exists() != certificate_path.exists():
+            raise BrokenAuthority(
+                f"{directory} holds only one of ca.key and ca.crt: restore the other from a backup,"
+                " or remove both and enrol every agent again"
+            )
+        if key_path.exists():
             certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
             return cls(certificate, key_from_pem(key_path.read_bytes()))
         authority = cls.create(now)

@@ -6,12 +6,18 @@ from collections.abc import Callable
 
 from boreas.transport.links import Closing, LinkClosed, LinkEvents
 
+# What a stranger may say before anybody listens: a link may wait for its turn at the door.
+MAX_KEPT = 64 * 1024
+TOO_EARLY = f"more than {MAX_KEPT} bytes were sent before anybody listened"
+
 
 class EventMailbox:
     """Passes a link's events on, or keeps them until somebody listens; closes once."""
 
-    def __init__(self) -> None:
+    def __init__(self, too_much: Callable[[], None]) -> None:
         self.closing: Closing | None = None
+        self._too_much = too_much
+        self._kept_bytes = 0
         self._listener: LinkEvents | None = None
         self._kept: deque[Callable[[LinkEvents], None]] = deque()
 
@@ -25,6 +31,7 @@ class EventMailbox:
             self._listener.on_data(stream, data, end=end)
         else:
             self._kept.append(lambda listener: listener.on_data(stream, data, end=end))
+            self._count(len(data))
 
     def reset(self, stream: int, code: int) -> None:
         self._tell(lambda listener: listener.on_reset(stream, code))
@@ -39,6 +46,13 @@ class EventMailbox:
         self.closing = closing
         self._tell(lambda listener: listener.on_close(closing))
         return True
+
+    def _count(self, size: int) -> None:
+        # 64 for an event without bytes, so that many of those are too much as well.
+        self._kept_bytes += size + 64
+        if self._kept_bytes > MAX_KEPT and self.closing is None:
+            self._kept.clear()
+            self._too_much()
 
     def _tell(self, event: Callable[[LinkEvents], None]) -> None:
         if self._listener is None:

@@ -23,7 +23,7 @@ from boreas.transport.links import (
     is_unidirectional,
     opened_by_server,
 )
-from boreas.transport.mailbox import EventMailbox, RoomWaiters
+from boreas.transport.mailbox import TOO_EARLY, EventMailbox, RoomWaiters
 
 MAX_PIECE = 16 * 1024
 # What a peer may have open: more than we open ourselves, since an end may still be on its way.
@@ -64,7 +64,7 @@ class MuxLink:
         self._is_server = is_server
         self._peer_address = peer_address
         self._server_leaf = server_leaf
-        self._mailbox = EventMailbox()
+        self._mailbox = EventMailbox(self._said_too_much)
         self._room = RoomWaiters(self.backlog)
         self._sides: dict[int, _Side] = {}
         # The next stream of each opener and kind, by the two lowest bits of its number.
@@ -289,6 +289,9 @@ class MuxLink:
         closing = Closing(kind=CloseKind.PEER, code=_code(payload), reason=reason)
         self._tell_closed(closing)
         self._finish_pipe()
+
+    def _said_too_much(self) -> None:
+        self.close(CloseCode.PROTOCOL_VIOLATION, TOO_EARLY)
 
     def _tell_closed(self, closing: Closing) -> None:
         if self._mailbox.close(closing):

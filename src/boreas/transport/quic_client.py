@@ -49,8 +49,18 @@ async def connect_quic(host: str, port: int, *, ca_pem: bytes | None) -> QuicLin
     caller must hold `server_leaf` against the pin of its token before it sends anything.
     """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-    family, _, _, _, address = found[0]
+    *others, last = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    for family, _, _, _, address in others:
+        try:
+            return await _connect_to(family, address, ca_pem)
+        except (LinkClosed, OSError) as error:
+            # `localhost` and friends: nobody on ::1 says nothing about 127.0.0.1.
+            if isinstance(error, LinkClosed) and error.closing.kind != CloseKind.REFUSED_PORT:
+                raise
+    return await _connect_to(last[0], last[4], ca_pem)
+
+
+async def _connect_to(family: int, address: Address, ca_pem: bytes | None) -> QuicLink:
     sock = udp_socket(family)
     try:
         sock.connect(address)
@@ -59,7 +69,7 @@ async def connect_quic(host: str, port: int, *, ca_pem: bytes | None) -> QuicLin
         raise
     feeder = _ClientSocket()
     feeder.transport = await open_datagrams(sock, feeder)
-    settled: asyncio.Future[None] = loop.create_future()
+    settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     link = QuicLink(
         QuicConnection(configuration=_trusting(ca_pem)),
         send_datagrams=feeder.send,

@@ -24,7 +24,7 @@ from boreas.transport.links import (
     LinkEvents,
     StreamLimitReached,
 )
-from boreas.transport.mailbox import EventMailbox, RoomWaiters
+from boreas.transport.mailbox import TOO_EARLY, EventMailbox, RoomWaiters
 
 Address = tuple[Any, ...]
 SendDatagrams = Callable[[list[bytes], Address], None]
@@ -69,7 +69,7 @@ class QuicLink:
         self._settled = settled
         self._peer = peer
         self._loop = asyncio.get_running_loop()
-        self._mailbox = EventMailbox()
+        self._mailbox = EventMailbox(self._said_too_much)
         self._room = RoomWaiters(self.backlog)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
@@ -149,7 +149,6 @@ class QuicLink:
 
     def receive(self, datagrams: list[bytes], address: Address) -> None:
         """Take datagrams that came for this connection."""
-        self._peer = address
         if self._guarded(
             self.connection.receive_many_datagrams, datagrams, address, self._loop.time()
         ):
@@ -221,6 +220,8 @@ class QuicLink:
                 batch, address = [], to
             batch.append(datagram)
         self._send_datagrams(batch, address)
+        # Where the library sends is where it believes the peer to be; a datagram's sender is not.
+        self._peer = address
 
     def _flush_soon(self) -> None:
         if not self._flush_planned:
@@ -287,6 +288,9 @@ class QuicLink:
         self._disarm()
         self._tell_closed(_closing_of(event))
         self.on_gone(self)
+
+    def _said_too_much(self) -> None:
+        self.close(CloseCode.PROTOCOL_VIOLATION, TOO_EARLY)
 
     def _tell_closed(self, closing: Closing) -> None:
         if self._mailbox.close(closing):

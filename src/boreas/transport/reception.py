@@ -8,6 +8,7 @@ import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import structlog
 from cryptography import x509
 
 from boreas.kit.clock import Clock
@@ -23,6 +24,8 @@ MAX_HANDSHAKES = 64
 # Links that wait for their turn. More is a flood; agents that are sent away dial again later.
 MAX_WAITING = 2048
 _STOPPING = "the server stops"
+
+log = structlog.get_logger()
 
 OnAgent = Callable[[AdmittedAgent], Awaitable[None]]
 
@@ -65,17 +68,24 @@ class Reception:
             self._tasks.start(lambda: self._receive(link), name=f"agent at {link.peer_address}")
 
     async def _receive(self, link: Link) -> None:
+        try:
+            agent = await self._admit(link)
+            if agent is not None:
+                await self._on_agent(agent)
+        except Exception:
+            # must not end the task group, and with it the links of all the others.
+            log.exception("agent's session failed", peer=link.peer_address)
+            link.close(CloseCode.GOING_AWAY, "an error on the server ended this session")
+        finally:
+            link.close()
+
+    async def _admit(self, link: Link) -> AdmittedAgent | None:
         self._waiting += 1
         try:
             async with self._turns:
-                agent = await admit_agent(link, self._doorkeeper, ca=self._ca, clock=self._clock)
+                return await admit_agent(link, self._doorkeeper, ca=self._ca, clock=self._clock)
         finally:
             self._waiting -= 1
-        if agent is not None:
-            try:
-                await self._on_agent(agent)
-            finally:
-                agent.session.close()
 
 
 @asynccontextmanager
@@ -91,8 +101,8 @@ async def open_reception(
     """Listen on UDP and TCP at `host:port` (0: any port free for both).
 
     `on_agent` runs in a task of its own for each admitted agent; the link is closed when it ends.
-    It must see to its own errors: one that escapes ends the reception. Leaving the block says
-    goodbye to everybody and cancels those tasks.
+    An error that escapes it is logged and ends that link only. Leaving the block says goodbye to
+    everybody and cancels those tasks.
     """
     ca = x509.load_der_x509_certificate(certificate.ca_der)
     reception = Reception(doorkeeper, on_agent, ca, clock)

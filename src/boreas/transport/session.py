@@ -26,6 +26,7 @@ _STRANGER_UNREAD = 32 * 1024
 _STRANGER_FRAME = 16 * 1024
 # Ids of streams that are over, kept so that a straggler does not open them anew.
 _REMEMBERED = 1024
+_MAX_NOT_ACCEPTED = 256
 
 
 class Session:
@@ -135,6 +136,8 @@ class Session:
             raise ProtocolViolation("no stream may be opened before the Welcome")
         if opened_by_server(number) == self._is_server:
             raise ProtocolViolation(f"stream {number} is not the peer's to open")
+        if self._incoming.qsize() >= _MAX_NOT_ACCEPTED:
+            raise ProtocolViolation(f"more than {_MAX_NOT_ACCEPTED} streams wait to be accepted")
         stream = self._own(number)
         self._incoming.put_nowait(stream)
         return stream

@@ -1,8 +1,10 @@
 """The server's TLS/TCP listener, on the same port number as QUIC."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
+from typing import Any
 
 from boreas.transport.authority import ServerCertificate
 from boreas.transport.links import CloseCode, Link
@@ -39,10 +41,12 @@ class TcpListener:
 
     async def open(self, host: str, port: int) -> None:
         """Bind and start to accept."""
-        self._server = await asyncio.get_running_loop().create_server(
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        family, _, _, _, address = found[0]
+        self._server = await loop.create_server(
             self._new_link,
-            host,
-            port,
+            sock=_bound(family, address),
             ssl=self._context,
             ssl_handshake_timeout=HANDSHAKE_SECONDS,
             backlog=1024,
@@ -66,6 +70,20 @@ class TcpListener:
     def _settled(self, link: TcpLink) -> None:
         self._links.add(link)
         self._on_link(link)
+
+
+def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
+    # Bound by hand: asyncio makes every IPv6 socket deaf to IPv4, and UDP hears both on `::`.
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 async def listen_tcp(

@@ -123,7 +123,7 @@ class Place:
 
 
 @asynccontextmanager
-async def a_place(directory: Path) -> AsyncIterator[Place]:
+async def a_place(directory: Path, *, host: str = "127.0.0.1") -> AsyncIterator[Place]:
     authority = CertificateAuthority.open(directory, CLOCK.now())
     certificate = authority.server_certificate(directory, CLOCK.now())
     doorkeeper = RememberingDoorkeeper(authority)
@@ -134,7 +134,7 @@ async def a_place(directory: Path) -> AsyncIterator[Place]:
         await agent.session.wait_closed()
 
     async with open_reception(
-        "127.0.0.1",
+        host,
         0,
         certificate=certificate,
         doorkeeper=doorkeeper,

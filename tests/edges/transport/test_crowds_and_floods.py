@@ -10,17 +10,20 @@ import pytest
 
 from boreas.kit.clock import SystemClock
 from boreas.kit.tasks import TaskGroup
+from boreas.transport.admission import AdmittedAgent
 from boreas.transport.dial import Dialler, TransportMode
 from boreas.transport.frames import FileRequest, Heartbeat
 from boreas.transport.handshake import Enrolling
 from boreas.transport.identity import AgentVault
-from boreas.transport.links import CloseKind, Link
+from boreas.transport.links import CloseKind, Link, LinkClosed, StreamLimitReached
 from boreas.transport.quic_client import connect_quic
 from boreas.transport.quic_server import QuicListener
 from boreas.transport.retry import TOKEN_LIFE, RetryTokens
+from boreas.transport.session import Session
 from boreas.transport.tcp_client import connect_tcp
+from boreas.transport.transfers import describe_file, push_file, receive_file
 
-from .conftest import Place, a_hello, until
+from .conftest import Place, a_hello, a_place, until
 
 CROWD = 500
 
@@ -52,8 +55,6 @@ async def test_five_hundred_links_open_and_close_at_once(place: Place, mode: Tra
 
 
 async def test_a_server_that_stops_tells_everybody(tmp_path: Path, mode: TransportMode) -> None:
-    from .conftest import a_place
-
     async with a_place(tmp_path / "server") as place:
         links = [
             await (connect_quic if mode is TransportMode.QUIC else connect_tcp)(
@@ -162,7 +163,10 @@ async def test_handshakes_that_are_never_finished_are_bounded(
 class Nat:
     """A user-space NAT for one client: relays datagrams, and may forget its outer port."""
 
-    def __init__(self, server_port: int) -> None:
+    def __init__(self, server_port: int, *, loss: float = 0.0) -> None:
+        self.lost = 0
+        self._loss = loss
+        self._dice = random.Random(11)
         self._loop = asyncio.get_running_loop()
         self._server = ("127.0.0.1", server_port)
         self._client: tuple[str, int] | None = None
@@ -194,12 +198,19 @@ class Nat:
 
     def _outwards(self) -> None:
         datagram, self._client = self._inner.recvfrom(65536)
-        self._outer.sendto(datagram, self._server)
+        if not self._is_lost():
+            self._outer.sendto(datagram, self._server)
 
     def _inwards(self) -> None:
         datagram, _ = self._outer.recvfrom(65536)
         assert self._client is not None
-        self._inner.sendto(datagram, self._client)
+        if not self._is_lost():
+            self._inner.sendto(datagram, self._client)
+
+    def _is_lost(self) -> bool:
+        is_lost = self._dice.random() < self._loss
+        self.lost += is_lost
+        return is_lost
 
 
 async def test_a_link_survives_a_new_address_in_the_middle_of_an_upload(
@@ -234,3 +245,113 @@ async def test_a_link_survives_a_new_address_in_the_middle_of_an_upload(
 
     assert received == 160 * 64 * 1024
     assert server.link.peer_address != address
+
+
+async def test_a_file_arrives_through_loss(place: Place, tmp_path: Path) -> None:
+    nat = Nat(place.reception.port, loss=0.02)
+    token = place.token_for(f"127.0.0.1:{nat.port}")
+    credentials = Enrolling(token=token, csr_pem=AgentVault(tmp_path).csr())
+    dialler = Dialler(hello=a_hello(), credentials=credentials, clock=SystemClock())
+    agent = (await dialler.dial(token.server, mode=TransportMode.QUIC)).session
+    server = (await place.arrived.get()).session
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(2_000_000))
+    offer = await describe_file(source, transfer_id="t", order_id="o", name="n")
+
+    async def take() -> None:
+        stream = await anext(server.incoming())
+        header = await stream.header()
+        await receive_file(stream, header, tmp_path / "target", max_size=2_000_000)
+
+    async with TaskGroup("transfer") as tasks:
+        taking = tasks.start(take, name="receiver")
+        await push_file(agent, source, offer)
+        await taking
+    nat.close()
+
+    assert nat.lost > 5
+    assert (tmp_path / "target").read_bytes() == source.read_bytes()
+
+
+async def test_a_server_that_is_gone_is_noticed_at_the_next_packet(
+    place: Place, tmp_path: Path
+) -> None:
+    agent, _ = await place.sessions(tmp_path, TransportMode.QUIC)
+    place.reception.quic._transport.abort()
+    await SystemClock().sleep(0.02)
+
+    agent.control.send(Heartbeat(sequence=1, busy=True))
+    closing = await asyncio.wait_for(agent.wait_closed(), 1.0)
+
+    assert closing.kind is CloseKind.REFUSED_PORT
+
+
+async def test_a_stranger_that_floods_while_it_waits_for_its_turn_is_cut_off(
+    place: Place, mode: TransportMode
+) -> None:
+    place.reception._turns = asyncio.Semaphore(0)
+    connect = connect_quic if mode is TransportMode.QUIC else connect_tcp
+    link = await connect("127.0.0.1", place.reception.port, ca_pem=None)
+
+    link.send(link.open_bidi(), b"x" * 500_000)
+    await until(lambda: link.closing)
+
+    assert "before anybody listened" in link.closing.reason
+
+
+async def test_an_agent_that_opens_streams_without_end_is_cut_off(
+    place: Place, tmp_path: Path, mode: TransportMode
+) -> None:
+    agent, server = await place.sessions(tmp_path, mode)
+
+    async def open_thousands() -> None:
+        for _ in range(10_000):
+            await open_one(agent)
+
+    with pytest.raises(LinkClosed):
+        await open_thousands()
+
+    assert "streams wait to be accepted" in server.closing.reason
+
+
+async def open_one(agent: Session) -> None:
+    while True:
+        try:
+            agent.link.send(agent.link.open_uni(), b"x", end=True)
+        except StreamLimitReached:
+            await SystemClock().sleep(0.001)
+        else:
+            return
+
+
+async def test_one_agents_bug_leaves_the_others_alone(place: Place, tmp_path: Path) -> None:
+    first, _ = await place.enrol(tmp_path / "first")
+    healthy = place.reception._on_agent
+
+    async def broken(agent: AdmittedAgent) -> None:
+        raise ZeroDivisionError
+
+    place.reception._on_agent = broken
+    with pytest.raises(LinkClosed, match="an error on the server"):
+        await place.enrol(tmp_path / "second")
+    place.reception._on_agent = healthy
+    third, _ = await place.enrol(tmp_path / "third")
+
+    assert first.session.closing is None
+    assert third.session.closing is None
+
+
+@pytest.mark.parametrize("host", ["::", "0.0.0.0"])
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+async def test_any_address_of_the_machine_leads_to_the_server(
+    tmp_path: Path, mode: TransportMode, host: str, name: str
+) -> None:
+    async with a_place(tmp_path / "server", host=host) as place:
+        dialler = Dialler(
+            hello=a_hello(),
+            credentials=Enrolling(token=place.token(), csr_pem=AgentVault(tmp_path).csr()),
+            clock=SystemClock(),
+        )
+        dialled = await dialler.dial(f"{name}:{place.reception.port}", mode=mode)
+
+        assert dialled.kind == mode.value

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from boreas.transport.authority import AGENT_LIFE, SERVER_LIFE, BadCsr, CertificateAuthority
+from boreas.transport.authority import (
+    AGENT_LIFE,
+    SERVER_LIFE,
+    BadCsr,
+    BrokenAuthority,
+    CertificateAuthority,
+)
+from boreas.transport.frames import Enrol
 from boreas.transport.identity import AgentVault
 from boreas.transport.keys import der
 from boreas.transport.proof import check_server
@@ -28,7 +35,9 @@ def test_a_token_survives_being_pasted(server: str) -> None:
 def test_a_token_never_shows_its_secret_by_accident() -> None:
     token = EnrolToken(server="a:1", ca_pin=b"\x01" * 32, secret="hunter2")
 
-    assert "hunter2" not in f"{token} {token!r}"
+    enrol = Enrol(token_secret="hunter2", csr_pem=b"")
+
+    assert "hunter2" not in f"{token} {token!r} {enrol} {list(enrol.__rich_repr__())}"
     assert "hunter2" not in secret_hash("hunter2")
 
 
@@ -70,6 +79,14 @@ def test_the_authority_is_made_once_and_only_its_owner_can_read_it(tmp_path: Pat
     }
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in directory.iterdir())
     assert directory.stat().st_mode & 0o777 == 0o700
+
+
+def test_half_an_authority_is_not_replaced_by_a_new_one(tmp_path: Path) -> None:
+    CertificateAuthority.open(tmp_path, NOW)
+    (tmp_path / "ca.crt").unlink()
+
+    with pytest.raises(BrokenAuthority, match="backup"):
+        CertificateAuthority.open(tmp_path, NOW)
 
 
 def test_the_server_certificate_is_renewed_in_its_last_third(tmp_path: Path) -> None:
