@@ -13,11 +13,11 @@ from boreas.domain.reading import has_control_characters
 SCHEMES: Final = ("https", "http", "ssh", "file")
 """`ext::`, `fd::` and every other remote helper can run programs, so only these are let through."""
 
-_URL = re.compile(r"^(?P<scheme>[a-z]+)://(?P<place>[^/]*)(?P<path>/.*)$")
+_URL = re.compile(r"^(?P<scheme>[a-z]+)://(?P<place>[^/]*)(?P<path>/.*)\Z")
 _SCP_LIKE = re.compile(
-    r"^(?:[A-Za-z0-9._][A-Za-z0-9._-]*@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*):(?!:)(?P<path>[^-].*)$"
+    r"^(?:[A-Za-z0-9._][A-Za-z0-9._-]*@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*):(?!:)(?P<path>[^-].*)\Z"
 )
-_COMMIT = re.compile(r"^(?:[0-9a-f]{40}|[0-9a-f]{64})$")
+_COMMIT = re.compile(r"^(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 _REF_NEVER = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\.lock(?:/|$)|(?:^|/)\.")
 
 

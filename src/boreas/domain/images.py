@@ -13,9 +13,9 @@ from boreas.domain.placeholders import IMAGE_WORDS, filled, unknown_word
 _IMAGE = re.compile(
     r"^(?:(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::\d+)?/)?"
     r"[a-z0-9]+(?:(?:[._-]|__)[a-z0-9-]+)*(?:/[a-z0-9]+(?:(?:[._-]|__)[a-z0-9-]+)*)*"
-    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?\Z"
 )
-_DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
+_DIGEST = re.compile(r"^sha256:[0-9a-f]{64}\Z")
 
 
 def image_problem(image: str) -> str | None:

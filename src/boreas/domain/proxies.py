@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from boreas.domain.reading import Reader, has_control_characters
 
-_NAME = re.compile(r"^[A-Za-z0-9_.:-]{1,100}$")
+_NAME = re.compile(r"^[A-Za-z0-9_.:-]{1,100}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

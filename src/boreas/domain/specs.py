@@ -20,11 +20,12 @@ from boreas.domain.reading import Reader, has_control_characters
 
 SCRIPT_NAMES: Final = ("deploy", "stage", "check", "revert", "retire")
 DEFAULT_KEEP: Final = 5
-_CONTAINER_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+_CONTAINER_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
 _PORT = re.compile(
-    r"^(?:(?P<ip>[0-9.]+|\[[0-9a-fA-F:]+\]):)?(?:(?P<host>\d{0,5}):)?(?P<inner>\d{1,5})(?:/(?P<kind>tcp|udp))?$"
+    r"^(?:(?P<ip>[0-9]+(?:\.[0-9]+){3}|\[[0-9a-fA-F:]+\]):)?(?:(?P<host>[0-9]{0,5}):)?"
+    r"(?P<inner>[0-9]{1,5})(?:/(?P<kind>tcp|udp))?\Z"
 )
-_ENV_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+_ENV_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

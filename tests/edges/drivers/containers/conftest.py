@@ -104,7 +104,11 @@ def _own_engine() -> Iterator[str]:
     # Short, because a socket's path may have 108 bytes only.
     home = Path(tempfile.mkdtemp(prefix="bd", dir="/tmp"))
     bridge = f"bd{os.getpid()}"
-    subprocess.run(["ip", "link", "add", "name", bridge, "type", "bridge"], check=True)
+    # With an address of its own: else the bridge takes a new one whenever a container comes or
+    # goes, and the others' packets are lost until they have found out.
+    address = f"02:42:ac:{os.getpid() >> 16 & 255:02x}:{os.getpid() >> 8 & 255:02x}:01"
+    create = ["ip", "link", "add", "name", bridge, "address", address, "type", "bridge"]
+    subprocess.run(create, check=True)
     network = f"10.{200 + os.getpid() % 50}.{os.getpid() // 50 % 250}.1/24"
     subprocess.run(["ip", "address", "add", network, "dev", bridge], check=True)
     subprocess.run(["ip", "link", "set", bridge, "up"], check=True)

@@ -1,6 +1,7 @@
 """A real HAProxy in front of real containers, under load that never pauses."""
 
 import asyncio
+import functools
 import shutil
 import subprocess
 import tempfile
@@ -102,34 +103,47 @@ def a_version(version: str, haproxy: Running, **spec: Any) -> ReleaseBody:
 
 
 class Load:
-    """Callers that ask again and again, each over a fresh connection, and count the answers."""
+    """Callers that ask again and again and count the answers.
+
+    Half of them open a connection per request, half keep one open for as long as they may.
+    """
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.answers: Counter[str] = Counter()
 
-    async def keep_asking(self) -> None:
+    async def keep_asking(self, *, over_one_connection: bool) -> None:
         while True:
-            self.answers[await self._ask()] += 1
+            try:
+                await self._one_connection(keep=over_one_connection)
+            except (OSError, asyncio.IncompleteReadError) as error:
+                self.answers[repr(error)] += 1
 
-    async def _ask(self) -> str:
+    async def _one_connection(self, *, keep: bool) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-            writer.write(b"GET / HTTP/1.0\r\nHost: shop\r\n\r\n")
-            answer = (await reader.read()).decode()
+            while True:
+                how = "keep-alive" if keep else "close"
+                writer.write(f"GET / HTTP/1.1\r\nHost: x\r\nConnection: {how}\r\n\r\n".encode())
+                head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+                length = int(head.partition("content-length:")[2].split()[0])
+                page = (await reader.readexactly(length)).decode()
+                status = head.partition("\r\n")[0]
+                self.answers[page if " 200 " in status else status] += 1
+                if not keep or "connection: close" in head:
+                    return
+        finally:
             writer.close()
-        except OSError as error:
-            return str(error)
-        status = answer.partition("\r\n")[0]
-        return answer.rpartition("\n")[2] if " 200 " in status else status or "empty"
 
 
 @asynccontextmanager
 async def load_on(port: int, *, callers: int = 8) -> AsyncIterator[Load]:
     load = Load(port)
+
     async with TaskGroup("load") as tasks:
         for number in range(callers):
-            tasks.start(load.keep_asking, name=f"caller {number}")
+            caller = functools.partial(load.keep_asking, over_one_connection=number % 2 == 0)
+            tasks.start(caller, name=f"caller {number}")
         yield load
 
 
