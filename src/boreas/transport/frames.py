@@ -10,7 +10,6 @@ lost is repeated until the other side acknowledges it: orders until `OrderTaken`
 `ReportTaken`, log bytes until `LogStored`.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -60,8 +59,8 @@ class Enrol(_Frame, frozen=True, array_like=True, kw_only=True, tag=3):
     def __repr__(self) -> str:
         return "Enrol(token_secret=****)"
 
-    def __rich_repr__(self) -> Iterator[tuple[str, str]]:
-        yield "token_secret", "****"
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("token_secret", "****")]
 
 
 class Prove(_Frame, frozen=True, array_like=True, kw_only=True, tag=4):
