@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from boreas.domain.ids import AgentId, DeploymentId, OrderId
+from boreas.domain.ids import AgentId, DeploymentId, ExecutionId, OrderId, TaskId
 
 
 class OutboxKind(StrEnum):
@@ -29,3 +29,15 @@ class OutboxRow:
     scope: str = ""
     fence: int = 0
     body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an execution belongs: whose log it writes, and which agent may speak of it."""
+
+    execution_id: ExecutionId
+    deployment_id: DeploymentId
+    task_id: TaskId
+    target: str
+    """The target's name, or its id once the target is gone."""
+    agent_id: AgentId

@@ -68,32 +68,35 @@ class Round:
 class Loop:
     """Runs rounds until cancelled."""
 
-    def __init__(self, *, store: Store, membership: Membership, clock: Clock, post: Post) -> None:
+    def __init__(self, *, store: Store, membership: Membership, clock: Clock) -> None:
         self._store = store
         self._membership = membership
         self._clock = clock
-        self._post = post
         self._hint = Hint()
         self.news = NewsDesk(self._hint)
-        self.rounds = 0
+        self._last_round = clock.monotonic()
 
     def wake(self) -> None:
         """Something may be due."""
         self._hint.raise_()
 
-    async def run(self) -> None:
+    def is_alive(self) -> bool:
+        """Rounds went well lately."""
+        return self._clock.monotonic() - self._last_round < 2 * LONGEST_NAP_SECONDS
+
+    async def run(self, post: Post) -> None:
         """Rounds for ever: on every hint, and when the next timer rings."""
         nap = 0.0
         while True:
             await self._hint.wait(at_most=nap)
-            nap = await self._round_or_rest()
+            nap = await self._round_or_rest(post)
 
     async def listen(self) -> None:
         """Look again whenever any server says that something is due."""
         async for _ in self._store.listen(CHANNEL_DUE):
             self.wake()
 
-    async def _round_or_rest(self) -> float:
+    async def _round_or_rest(self, post: Post) -> float:
         """One round; the answer is how long to sleep at most before the next."""
         news = self.news.take()
         try:
@@ -108,9 +111,9 @@ class Loop:
             log.warning("round lost a race", action="round_conflict", reason=conflict.message)
             await self._membership.ensure()
             return 0.0
-        self.rounds += 1
+        self._last_round = self._clock.monotonic()
         self._settle(news)
-        self._post.deliver(done.sent)
+        post.deliver(done.sent)
         return self._nap_after(done)
 
     async def _round(self, news: News) -> Round:
@@ -204,7 +207,7 @@ class Loop:
         if decision.release_locks:
             await tx.work.release_locks(after, now)
         if after is not before:
-            await tx.announce(CHANNEL_CHANGED, f"{after.id} {before.revision + 1}")
+            await tx.announce(CHANNEL_CHANGED, f"{after.id} {before.revision + 1} {after.state}")
         if not (decision.orders or decision.cancels):
             return ()
         releases = await tx.work.release_bodies(releases_needed(decision))

@@ -41,6 +41,10 @@ def scope_of(execution: Execution) -> str:
     return f"{execution.target_id}/{execution.application_id or '-'}"
 
 
+def _same_scope(one: Execution, other: Execution) -> bool:
+    return one.target_id == other.target_id and one.application_id == other.application_id
+
+
 def _cancel_row(deployment: Deployment, cancel: CancelIntent) -> OutboxRow:
     return OutboxRow(
         agent_id=cancel.agent_id,
@@ -94,7 +98,7 @@ def _order_body(
         command=task.payload.get("command"),
         variables=loaded.variables,
         timeout_seconds=_timeout_of(task, release),
-        keep_releases=_releases_to_keep(execution, snapshot),
+        keep_releases=_releases_to_keep(execution, decision.next, snapshot),
     )
 
 
@@ -110,9 +114,12 @@ def _timeout_of(task: Task, release: ReleaseBody | None) -> float:
     return float(own) if own else DEFAULT_TIMEOUT_SECONDS
 
 
-def _releases_to_keep(execution: Execution, snapshot: Snapshot) -> tuple[ReleaseId, ...]:
+def _releases_to_keep(
+    execution: Execution, deployment: Deployment, snapshot: Snapshot
+) -> tuple[ReleaseId, ...]:
     """What a rollback may need on this target: what is live, and what was before."""
     keep = {execution.release_id, execution.previous_release_id}
+    keep |= {it.previous_release_id for it in deployment.executions if _same_scope(it, execution)}
     if execution.application_id:
         live = snapshot.live.get((execution.application_id, execution.target_id))
         if live:

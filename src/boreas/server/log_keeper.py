@@ -10,13 +10,14 @@ from datetime import timedelta
 
 import structlog
 
+from boreas.domain.deployments import TERMINAL
 from boreas.domain.errors import NoSpace, Unavailable
 from boreas.domain.ids import DeploymentId
+from boreas.domain.outbox import Place
 from boreas.kit.clock import Clock
 from boreas.kit.until import Hint
 from boreas.logs.store import LogStore
 from boreas.runtime.ports import CHANNEL_CHANGED, Store
-from boreas.server.gateway.ports import Place
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +40,6 @@ class LogKeeper:
         self._finished_among = finished_among
         self._clock = clock
         self._hint = Hint()
-        self._changed: set[DeploymentId] = set()
         self._closing: dict[DeploymentId, float] = {}
         self._expected: dict[str, tuple[Place, int]] = {}
 
@@ -48,15 +48,17 @@ class LogKeeper:
         self._expected[order_id] = place, log_bytes
 
     async def listen(self) -> None:
-        """Look at every deployment that changes."""
+        """Hear of every deployment that comes to its end."""
         async for _, payload in self._store.listen(CHANNEL_CHANGED):
-            self._changed.add(DeploymentId(payload.split(" ")[0]))
-            self._hint.raise_()
+            deployment_id, _, state = payload.split(" ")
+            if state in TERMINAL:
+                self._finished(DeploymentId(deployment_id))
 
     async def close_finished(self) -> None:
         """Close what is complete, for ever; at the start, what an earlier process left open."""
-        self._changed |= {DeploymentId(deployment) for deployment, _ in self._logs.open_logs()}
-        self._hint.raise_()
+        still_open = {DeploymentId(deployment) for deployment, _ in self._logs.open_logs()}
+        for deployment_id in await self._finished_among(still_open) if still_open else ():
+            self._finished(deployment_id)
         while True:
             await self._hint.wait(at_most=_LOOK_AGAIN_SECONDS if self._closing else None)
             try:
@@ -74,12 +76,11 @@ class LogKeeper:
                 log.info("logs removed", action="logs_pruned", files=removed, bytes=size)
             await self._clock.sleep(_PRUNE_EVERY_SECONDS)
 
+    def _finished(self, deployment_id: DeploymentId) -> None:
+        self._closing.setdefault(deployment_id, self._clock.monotonic())
+        self._hint.raise_()
+
     async def _look(self) -> None:
-        if self._changed:
-            finished = await self._finished_among(self._changed)
-            now = self._clock.monotonic()
-            self._closing.update({d: now for d in finished if d not in self._closing})
-            self._changed.clear()
         for deployment_id, since in list(self._closing.items()):
             if self._is_complete(deployment_id) or self._clock.monotonic() - since > GRACE_SECONDS:
                 await self._close(deployment_id)

@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import and_, bindparam, exists, func, select, update
 
 from boreas.domain.deployments import IN_FLIGHT
-from boreas.domain.ids import AgentId, OrderId, ServerId
-from boreas.domain.outbox import OutboxKind
+from boreas.domain.ids import AgentId, ExecutionId, OrderId, ServerId
+from boreas.domain.outbox import OutboxKind, Place
 from boreas.store import tables
+from boreas.store.loading import EXECUTION
 from boreas.store.mapping import document_of
 from boreas.store.unit import Unit
 
@@ -84,3 +85,25 @@ class SqlAgentLinks:
             .order_by(executions.c.deployment_id, executions.c.ordinal)
         )
         return [order_id for (order_id,) in await self._unit.connection.execute(query)]
+
+    async def places(self, ids: Collection[ExecutionId]) -> Mapping[ExecutionId, Place]:
+        """Where these executions belong; unknown ones are left out."""
+        await self._unit.pending.flush()
+        executions, targets = tables.executions, tables.targets
+        query = select(executions.c.document, executions.c.deployment_id, targets.c.name).join_from(
+            executions, targets, targets.c.id == executions.c.target_id, isouter=True
+        )
+        rows = await self._unit.connection.execute(query.where(executions.c.id.in_(ids)))
+        return {
+            execution.id: Place(
+                execution_id=execution.id,
+                deployment_id=deployment_id,
+                task_id=execution.task_id,
+                target=name or execution.target_id,
+                agent_id=execution.agent_id,
+            )
+            for execution, deployment_id, name in (
+                (EXECUTION.value(document), deployment_id, name)
+                for document, deployment_id, name in rows
+            )
+        }

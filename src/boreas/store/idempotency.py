@@ -67,6 +67,10 @@ class SqlMeta:
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
 
+    async def take_turn(self, name: str) -> None:
+        """Wait until nobody else who took this turn is in a transaction."""
+        await dialects.take_turn(self._unit.connection, f"meta {name}")
+
     async def get(self, name: str) -> str | None:
         """The fact, or None."""
         table = tables.meta

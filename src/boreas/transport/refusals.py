@@ -17,6 +17,7 @@ class RefusalCode(StrEnum):
     TOKEN_UNKNOWN = "token_unknown"
     TOKEN_USED = "token_used"
     TOKEN_EXPIRED = "token_expired"
+    NAME_TAKEN = "name_taken"
     CSR_BAD = "csr_bad"
     CERTIFICATE_MALFORMED = "certificate_malformed"
     CERTIFICATE_FOREIGN = "certificate_foreign"

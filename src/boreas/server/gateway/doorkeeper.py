@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from cryptography import x509
 
-from boreas.domain.errors import Conflict, Forbidden, NotFound
+from boreas.domain.errors import Conflict, Unauthenticated
 from boreas.domain.fleet import Agent
 from boreas.domain.ids import AgentId, ServerId
 from boreas.kit.clock import Clock
@@ -67,12 +67,10 @@ class RegistryDoorkeeper:
             agent = await self._registry.enrol(
                 secret_sha256=secret_hash(token_secret), agent=newcomer, now=now
             )
-        except NotFound as error:
-            raise Refusal(RefusalCode.TOKEN_UNKNOWN, error.message, _NEW_TOKEN) from error
-        except Forbidden as error:
-            raise Refusal(RefusalCode.TOKEN_EXPIRED, error.message, _NEW_TOKEN) from error
-        except Conflict as error:
+        except Unauthenticated as error:
             raise Refusal(RefusalCode.TOKEN_USED, error.message, _NEW_TOKEN) from error
+        except Conflict as error:
+            raise Refusal(RefusalCode.NAME_TAKEN, error.message, "choose another --name") from error
         certificate = self._authority.sign_agent(csr_pem, agent.id, now)
         return Admission(welcome=await self._welcome(agent.id), certificate_der=der(certificate))
 

@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 
 from boreas.domain.ids import AgentId
+from boreas.domain.outbox import Place
 from boreas.logs.names import file_name
 from boreas.server.gateway.places import Places
-from boreas.server.gateway.ports import Place
 from boreas.transport.frames import FileOffer, FileRequest, StreamHeader
 from boreas.transport.links import ProtocolViolation
 from boreas.transport.streams import Stream

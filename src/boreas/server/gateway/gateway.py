@@ -72,13 +72,22 @@ class Gateway:
     async def listen(self) -> None:
         """Follow what any server says about agents: new promises, revocations."""
         async for channel, agent_id in self._store.listen(CHANNEL_OUTBOX, CHANNEL_AGENTS):
-            session = self._sessions.get(AgentId(agent_id))
-            if session is None:
-                continue
             if channel == CHANNEL_OUTBOX:
-                session.fetch()
-            else:
+                self.fetch_for(AgentId(agent_id))
+            elif session := self._sessions.get(AgentId(agent_id)):
                 await self._close_if_revoked(session)
+
+    def fetch_for(self, agent_id: AgentId) -> None:
+        """The database may hold promises for this agent."""
+        session = self._sessions.get(agent_id)
+        if session is not None:
+            session.fetch()
+
+    def shut_out(self, agent_id: AgentId) -> None:
+        """The agent was revoked: end its link at once."""
+        session = self._sessions.get(agent_id)
+        if session is not None:
+            session.close(CloseCode.REVOKED, "this agent was revoked")
 
     @property
     def connected(self) -> int:
@@ -113,7 +122,7 @@ class Gateway:
         except Unavailable:
             return  # the next announcement or the next connect finds out
         if agent is None or agent.revoked_at is not None:
-            session.close(CloseCode.REVOKED, "this agent was revoked")
+            self.shut_out(session.agent_id)
 
     def _say_goodbye(self) -> None:
         spread = len(self._sessions) / _RETURNS_PER_SECOND

@@ -1,12 +1,12 @@
 """From an agent's log stream into the log files, acknowledged when durable."""
 
 from boreas.domain.errors import NoSpace
+from boreas.domain.outbox import Place
 from boreas.kit.clock import Clock
 from boreas.kit.until import Hint
 from boreas.logs.chunks import BadChunk
 from boreas.logs.openlog import LogGap, LogSource
 from boreas.logs.store import LogStore
-from boreas.server.gateway.ports import Place
 from boreas.transport.frames import LogStored
 from boreas.transport.links import ProtocolViolation
 from boreas.transport.session import Session

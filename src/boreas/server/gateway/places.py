@@ -4,7 +4,8 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping
 
 from boreas.domain.ids import AgentId, ExecutionId
-from boreas.server.gateway.ports import Place, Registry
+from boreas.domain.outbox import Place
+from boreas.server.gateway.ports import Registry
 
 _REMEMBERED = 20_000
 

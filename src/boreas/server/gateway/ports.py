@@ -1,24 +1,12 @@
 """What the gateway needs: the registry of agents, the places of executions, unsent promises."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from boreas.domain.fleet import Agent
-from boreas.domain.ids import AgentId, DeploymentId, ExecutionId, OrderId, TaskId
-from boreas.domain.outbox import OutboxRow
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where an execution belongs: whose log it writes, and which agent may speak of it."""
-
-    execution_id: ExecutionId
-    deployment_id: DeploymentId
-    task_id: TaskId
-    target: str
-    agent_id: AgentId
+from boreas.domain.ids import AgentId, ExecutionId, OrderId
+from boreas.domain.outbox import OutboxRow, Place
 
 
 class Registry(Protocol):
@@ -27,9 +15,8 @@ class Registry(Protocol):
     async def enrol(self, *, secret_sha256: str, agent: Agent, now: datetime) -> Agent:
         """Spend one use of the token and add the agent; the token's labels join the agent's.
 
-        The same key with the same token gets the same agent again. Raises `Refused...` errors of
-        the domain: `NotFound` (no such token), `Conflict` (spent, or the name is taken),
-        `Forbidden` (expired).
+        The same key with the same token gets the same agent again. Raises
+        `Unauthenticated` (no such token, or spent, or too old) or `Conflict` (the name is taken).
         """
         ...
 

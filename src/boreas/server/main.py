@@ -1,0 +1,59 @@
+"""`boreas server`: reads the settings, puts the parts together, runs until it is told to stop."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+import uvloop
+
+from boreas.domain.errors import BoreasError, InvalidInput
+from boreas.kit.until import Hint
+from boreas.server.settings import Settings, from_process
+from boreas.server.wiring import running_server
+
+EXIT_STOPPED: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a server until SIGTERM or SIGINT; the exit code."""
+    _log_to_stderr()
+    try:
+        settings = from_process(argv)
+        return uvloop.run(_run_until_stopped(settings))
+    except InvalidInput as error:
+        print(f"boreas server: {error.message}", file=sys.stderr)
+        return EXIT_USAGE
+    except (BoreasError, OSError) as error:
+        print(f"boreas server: {error}", file=sys.stderr)
+        return EXIT_FAILED
+
+
+async def _run_until_stopped(settings: Settings) -> int:
+    stop = Hint()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.raise_)
+    async with running_server(settings) as server:
+        print(server.greeting(), flush=True)
+        await stop.wait()
+    return EXIT_STOPPED
+
+
+def _log_to_stderr() -> None:
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=True),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
