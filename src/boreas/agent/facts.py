@@ -18,10 +18,13 @@ from boreas import __version__
 from boreas.agent.deployed import DeployedProcesses, deployed_containers
 from boreas.kit.clock import Clock
 from boreas.kit.ids import jittered
+from boreas.kit.until import Hint
 
 logger = structlog.get_logger(__name__)
 
 REFRESH_SECONDS = 20.0
+# After an order has ended people look at what it left behind; a burst of orders is one look.
+LOOK_SOON_SECONDS = 2.0
 
 # A change below these is noise: a load that breathes, memory that a cache takes and gives.
 _LOAD_STEP = 0.5
@@ -37,6 +40,10 @@ class FactsBoard:
     def __init__(self) -> None:
         self._latest: Facts | None = None
         self._sent: Facts | None = None
+        self.look_soon = Hint()
+        """Raised when something has changed on the node by our own doing."""
+        self.news_came = Hint()
+        """Raised when there is something to send; the link waits for it."""
 
     def send_again(self) -> None:
         """A new link: the server may be another one."""
@@ -45,15 +52,20 @@ class FactsBoard:
     def put(self, facts: Facts) -> None:
         """Newly gathered ones."""
         self._latest = facts
+        if self._has_news():
+            self.news_came.raise_()
 
     def news(self) -> Facts | None:
         """What to send with the next beat, if anything; counts as sent."""
-        if self._latest is None:
-            return None
-        if self._sent is not None and not changed_enough(self._sent, self._latest):
+        if not self._has_news():
             return None
         self._sent = self._latest
         return self._latest
+
+    def _has_news(self) -> bool:
+        if self._latest is None:
+            return False
+        return self._sent is None or changed_enough(self._sent, self._latest)
 
 
 class FactsGatherer:
@@ -72,7 +84,8 @@ class FactsGatherer:
             facts = await asyncio.to_thread(self._gather)
             facts["docker"], facts["containers"] = await deployed_containers()
             self._board.put(facts)
-            await self._clock.sleep(jittered(REFRESH_SECONDS, by=0.25))
+            if await self._board.look_soon.wait(at_most=jittered(REFRESH_SECONDS, by=0.25)):
+                await self._clock.sleep(LOOK_SOON_SECONDS)
 
     def _gather(self) -> Facts:
         changing = changing_facts(self._data_dir)

@@ -18,7 +18,6 @@ from boreas.domain.ids import OrderId
 from boreas.kit.clock import Clock
 from boreas.kit.ids import jittered
 from boreas.kit.tasks import TaskGroup
-from boreas.kit.until import Hint
 from boreas.transport.frames import (
     Cancel,
     Frame,
@@ -77,7 +76,7 @@ class AgentLink:
         self._uploads = uploads
         self._desk, self._facts, self._vault, self._clock = parts
         self._tasks = TaskGroup("agent link")
-        self._beat_now = Hint()
+        self._beat_now = parts.facts.news_came
         self._unanswered_since: float | None = None
         self._beats = 0
         self._on_proof = on_proof
@@ -111,6 +110,8 @@ class AgentLink:
         if report.kind in ("started", "finished"):
             self._beat_now.raise_()
             self._uploads.look_again(OrderId(report.order_id))
+        if report.kind == "finished":
+            self._facts.look_soon.raise_()
 
     def _introduce(self) -> None:
         self._facts.send_again()

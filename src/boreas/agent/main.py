@@ -180,3 +180,7 @@ def _log_to_stderr() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
