@@ -144,8 +144,11 @@ async def _post_deploy(
 
 
 def _place_of(current: Path) -> dict[str, str]:
-    """Here the release directory is the checkout itself, not Boreas' own notes about it."""
-    return {"BOREAS_RELEASE_DIR": str(current.resolve())}
+    """Where the live checkout lies; BOREAS_RELEASE_DIR stays Boreas' own directory of the release.
+
+    The agent knows by BOREAS_RELEASE_DIR which processes of the node it deployed.
+    """
+    return {"BOREAS_CHECKOUT": str(current.resolve())}
 
 
 def _commits_to_keep(bench: Workbench, spec: GitPullSpec) -> frozenset[str]:

@@ -169,7 +169,7 @@ async def test_post_deploy_runs_in_current_and_its_failure_is_the_verb_s(
     driver, scope, origin, release, path
 ):
     commit = origin.commit("v1")
-    text = 'echo "$PWD|$BOREAS_COMMIT|$BOREAS_RELEASE_DIR"; cat version; exit 4'
+    text = 'echo "$PWD|$BOREAS_COMMIT|$BOREAS_CHECKOUT"; cat version; exit 4'
     bench = scope.bench(release("v1", commit, post_deploy=text))
 
     outcome = await driver.activate(bench)
