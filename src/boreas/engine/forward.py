@@ -62,7 +62,8 @@ def _start_ready(turn: Turn) -> None:
         task = turn.tasks[task_id]
         if task.completed_at is not None:
             continue
-        if task.state is TaskState.BLOCKED and not _is_free(turn, task_id, done):
+        # Started tasks are asked too: a retry may have opened one before them again.
+        if not _is_free(turn, task_id, done):
             waiting += 1
             continue
         if turn.deployment.stop is not None:
@@ -121,6 +122,7 @@ def _go_on_with_round(turn: Turn, task: Task, round_: Round, rounds: list[Round]
     elif pending and len(others) > len(flying):
         # A retried target of an earlier batch: two batches are never under way at once.
         names = turn.targets([it for it in others if it not in flying])
+        turn.set_task_reason(task, f"waits for {names}")
         turn.wait("other_batch", f"{task.name}: waits for {names}", task_id=task.id)
     else:
         for execution in pending:
@@ -173,7 +175,6 @@ def _step_approved(turn: Turn, task: Task, batch: int, index: int) -> bool:
     if step.answer is not None:
         gates.answer_from_strategy(turn, gate_id, step.answer, task_id=task.id, step=index)
     if gates.passed(turn, gate_id, GateKind.STEP, task_id=task.id, step=index):
-        turn.set_task_reason(turn.tasks[task.id], None)
         return True
     turn.set_task_reason(turn.tasks[task.id], f"waits for approval after step {index + 1}")
     return False
@@ -182,7 +183,8 @@ def _step_approved(turn: Turn, task: Task, batch: int, index: int) -> bool:
 def _interval_passed(turn: Turn, task: Task, over: Round, following: Round) -> bool:
     interval = policy.step_of_batch(turn, task, over.batch).batch_interval
     untouched = all(it.state is ExecutionState.PENDING for it in following.executions)
-    ends = [it.completed_at for it in over.executions if it.completed_at is not None]
+    ran = [it for it in over.executions if it.ordered_at is not None]
+    ends = [it.completed_at for it in ran if it.completed_at is not None]
     if not interval or not untouched or not ends or turn.wake_after(max(ends), interval):
         return True
     at = f"{max(turn.wakes[-1:]):%H:%M:%S} UTC"

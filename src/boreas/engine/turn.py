@@ -67,7 +67,7 @@ class Turn(Draft):
 
     def targets(self, executions: list[Execution], at_most: int = 5) -> str:
         """Target names for a sentence: the first few, and how many more."""
-        names = [self.target(it.target_id) for it in executions]
+        names = list(dict.fromkeys(self.target(it.target_id) for it in executions))
         more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
         return ", ".join(names[:at_most]) + more
 

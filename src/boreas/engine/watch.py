@@ -62,8 +62,9 @@ def _watch_in_flight(turn: Turn, execution: Execution) -> None:
         _lose(turn, execution, gone)
     elif execution.stop_sent_at is not None:
         _watch_stop(turn, execution)
-    elif execution.ignored:
-        turn.ask_to_stop(execution, execution.reason or "the target is ignored")
+    elif execution.ignored and execution.reason is not None:
+        # Ignored while under way. A way back for a target ignored before has no reason: it runs.
+        turn.ask_to_stop(execution, execution.reason)
         _watch_stop(turn, turn.executions[execution.id])
     else:
         _watch_work(turn, execution)

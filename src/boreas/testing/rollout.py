@@ -4,7 +4,7 @@ A test says what agents answer and how time passes; everything else is decided b
 each decision the same snapshot is decided once more: without news it must come to nothing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,12 +14,11 @@ from boreas.domain.deployments import (
     TERMINAL,
     Deployment,
     Execution,
-    ExecutionState,
     Task,
 )
 from boreas.domain.events import ExecutionReport, Notice
 from boreas.domain.fleet import LiveRecord
-from boreas.domain.ids import AgentId, ApplicationId, TargetId, TaskId
+from boreas.domain.ids import AgentId, ApplicationId, TargetId
 from boreas.engine.decide import decide
 from boreas.engine.plan import Ground, lay_out
 from boreas.engine.reports import apply_reports
@@ -58,6 +57,7 @@ class Rollout:
         """Decide now; what comes out is saved and sent. Deciding again changes nothing."""
         decision = decide(self.current(), self.now)
         self._save(decision)
+        self.last = decision
         again = decide(self.current(), self.now)
         assert again.next is self.deployment, "deciding again changed something"
         assert not again.orders, "deciding again sent an order"
@@ -82,7 +82,6 @@ class Rollout:
         return decision
 
     def _save(self, decision: Decision) -> None:
-        self.last = decision
         self.deployment = decision.next
         if decision.take_fence:
             self.fences += 1
@@ -219,8 +218,3 @@ class Rollout:
 
 def _success(execution: Execution) -> dict[str, Any]:
     return {"outcome": "success"}
-
-
-def pending(executions: Iterable[Execution]) -> list[TaskId]:
-    """Tasks with rows that were never sent."""
-    return [it.task_id for it in executions if it.state is ExecutionState.PENDING]
