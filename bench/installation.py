@@ -1,0 +1,165 @@
+"""A small installation in a store: a project, an environment, agents that answer at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from boreas.domain.deployments import Deployment
+from boreas.domain.events import ExecutionReport
+from boreas.domain.fleet import Agent, Target
+from boreas.domain.ids import (
+    AgentId,
+    ApplicationId,
+    DeploymentId,
+    EnvironmentId,
+    ProjectId,
+    ReleaseId,
+    ServerId,
+    TargetId,
+    TaskId,
+    VersionId,
+)
+from boreas.domain.orders import DriverKind, ReleaseBody
+from boreas.domain.outbox import OutboxKind, OutboxRow
+from boreas.domain.projects import Application, Environment, EnvironmentKind, Project, Version
+from boreas.domain.workflow import TaskRequest, TaskType
+from boreas.engine.plan import DeploymentRequest, Ground, PlannedApplication, lay_out
+from boreas.engine.snapshot import ReleaseView
+from boreas.kit.clock import Clock
+from boreas.runtime.loop import Loop
+from boreas.store import SqlStore, SqlTransaction
+
+PROJECT = ProjectId("prj")
+ENVIRONMENT = EnvironmentId("env")
+VERSION = VersionId("ver")
+AGENT = AgentId("agt")
+TARGET = TargetId("tgt")
+
+
+async def found(store: SqlStore, server_id: ServerId, *, applications: int, now: datetime) -> None:
+    """The project with so many applications, one agent that is online, one target."""
+    async with store.transaction() as tx:
+        await tx.projects.add(Project(id=PROJECT, name="bench", created_at=now))
+        await tx.environments.add(
+            Environment(
+                id=ENVIRONMENT,
+                project_id=PROJECT,
+                name="prod",
+                kind=EnvironmentKind.PROD,
+                created_at=now,
+            )
+        )
+        await tx.agents.add(Agent(id=AGENT, name="stub", key_sha256="k", enrolled_at=now))
+        await tx.links.connected(AGENT, server_id=server_id, address="", transport="stub", now=now)
+        await tx.targets.add(_target(now))
+        for number in range(applications):
+            await tx.applications.add(_application(number, now))
+        await tx.versions.add(
+            Version(id=VERSION, project_id=PROJECT, name="v1", sequence=0, created_at=now)
+        )
+
+
+async def create_chain(tx: SqlTransaction, number: int, *, tasks: int, now: datetime) -> Deployment:
+    """A deployment of application `number`: so many no-op tasks, one after the other."""
+    view = ReleaseView(
+        id=ReleaseId(f"rel{number}"),
+        application_id=_application_id(number),
+        version="v1",
+        can_stage=True,
+    )
+    planned = PlannedApplication(
+        id=_application_id(number), name=f"app{number}", release=view, targets=(_target(now),)
+    )
+    request = DeploymentRequest(
+        id=DeploymentId(f"dep{number}"),
+        number=0,
+        project_id=PROJECT,
+        environment_id=ENVIRONMENT,
+        version_id=VERSION,
+        created_by="bench",
+        tasks=_chain(number, tasks),
+    )
+    deployment = lay_out(request, Ground(applications=(planned,), targets=(_target(now),)), now)
+    return await tx.deployments.create(deployment, [_body(view)], [view], wake_at=now)
+
+
+@dataclass(slots=True)
+class StubFleet:
+    """Takes every order and reports it finished at once, as an agent that has nothing to do."""
+
+    loop: Loop
+    clock: Clock
+    finished: int = 0
+
+    def deliver(self, rows: Sequence[OutboxRow]) -> None:
+        """Fits `runtime.loop.Post`."""
+        for row in rows:
+            self.loop.news.taken(row.id)
+            if row.kind is OutboxKind.ORDER:
+                self.loop.news.report(
+                    ExecutionReport(
+                        order_id=row.order_id,
+                        kind="finished",
+                        at=self.clock.now(),
+                        outcome="success",
+                        exit_code=0,
+                    ),
+                    self._count,
+                )
+
+    def _count(self) -> None:
+        self.finished += 1
+
+
+def _chain(number: int, length: int) -> tuple[TaskRequest, ...]:
+    ids = [TaskId(f"task{index}") for index in range(length)]
+    return tuple(
+        TaskRequest(
+            id=each,
+            name=each,
+            type=TaskType.CUSTOM,
+            application_id=_application_id(number),
+            block_by=(ids[index - 1],) if index else (),
+            payload={"command": "true"},
+        )
+        for index, each in enumerate(ids)
+    )
+
+
+def _application_id(number: int) -> ApplicationId:
+    return ApplicationId(f"app{number}")
+
+
+def _application(number: int, now: datetime) -> Application:
+    return Application(
+        id=_application_id(number),
+        project_id=PROJECT,
+        name=f"app{number}",
+        driver=DriverKind.SCRIPT,
+        spec={"scripts": {"deploy": "true"}},
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _target(now: datetime) -> Target:
+    return Target(
+        id=TARGET,
+        environment_id=ENVIRONMENT,
+        name="stub",
+        agent_id=AGENT,
+        position=0,
+        created_at=now,
+    )
+
+
+def _body(view: ReleaseView) -> ReleaseBody:
+    return ReleaseBody(
+        release_id=view.id,
+        version_id=VERSION,
+        version="v1",
+        application_id=view.application_id,
+        application=view.application_id,
+        driver=DriverKind.SCRIPT,
+        spec={"scripts": {"deploy": "true"}},
+    )
