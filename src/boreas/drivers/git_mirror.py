@@ -10,6 +10,7 @@ from pathlib import Path
 from boreas.domain.errors import invalid
 from boreas.domain.git_names import check_git, commit_problem
 from boreas.domain.orders import ReleaseBody
+from boreas.domain.placeholders import safe_name
 from boreas.domain.ports import Workbench
 from boreas.drivers import git_commands as commands
 from boreas.drivers.files import off_loop, write_whole
@@ -133,16 +134,20 @@ class Mirror:
 
 def pin(scope_dir: Path, release_id: str, commit: str) -> None:
     """Remember which commit a release means on this target."""
-    write_whole(scope_dir / "releases" / release_id / _PIN, commit.encode())
+    write_whole(_pin_of(scope_dir, release_id), commit.encode())
 
 
 def read_pin(scope_dir: Path, release_id: str) -> str | None:
     """The commit that a release was pinned to here, if it ever was."""
     try:
-        text = (scope_dir / "releases" / release_id / _PIN).read_text("ascii", "replace").strip()
+        text = _pin_of(scope_dir, release_id).read_text("ascii", "replace").strip()
     except FileNotFoundError:
         return None
     return text if commit_problem(text) is None else None
+
+
+def _pin_of(scope_dir: Path, release_id: str) -> Path:
+    return scope_dir / "releases" / safe_name(release_id) / _PIN
 
 
 def _is_whole(marker: Path, directory: Path) -> bool:
