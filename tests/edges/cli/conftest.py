@@ -16,6 +16,16 @@ from boreas.cli.main import main
 
 TOKEN = "bor_good"
 Json = dict[str, Any]
+PLAN: Json = {
+    "dryRun": True,
+    "text": "web-deploy (deploy)\n  1. deploy: one\n",
+    "changes": [
+        {"application": "web", "target": "one", "fromVersion": "v0", "toVersion": "v1"},
+    ],
+    "approvals": ["after the canary of web"],
+    "offline": ["node-1 is offline"],
+    "warnings": [{"code": "downtime", "text": "this will cause downtime"}],
+}
 
 
 @dataclass
@@ -127,7 +137,7 @@ class FakeServer:
             return web.json_response(self.page(request, newest))
         if parts == [""]:
             if body.get("dryRun"):
-                return web.json_response({"tasks": [], "notes": ["nothing would change"]})
+                return web.json_response(PLAN)
             return web.json_response(self.add_deployment(status="pending"), status=201)
         if parts[0] not in self.deployments:
             return problem(404, {"detail": "no deployment with this id", "code": "not_found"})

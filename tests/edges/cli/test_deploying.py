@@ -89,8 +89,15 @@ def test_a_plan_changes_nothing(shop: Any, boreas: Any) -> None:
     ran = boreas("plan", "shop", "prod", "v1")
 
     assert sent(shop)["dryRun"] is True
-    assert "nothing would change" in ran.out
     assert shop.deployments == {}
+    assert ran.out.splitlines() == [
+        "web-deploy (deploy)",
+        "  1. deploy: one",
+        "changes: web on one: v0 → v1",
+        "approval: after the canary of web",
+        "offline: node-1 is offline",
+        "warning: this will cause downtime",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -188,13 +195,16 @@ def test_a_deployment_has_three_names(server: Any, boreas: Any) -> None:
         (["rollback", "dep_1"], "rollback", {}),
         (["retry", "dep_1"], "retry", {}),
         (["retry", "dep_1", "--task", "web-deploy"], "tasks/web-deploy/retry", {}),
+        (["ignore", "dep_1", "--target", "one"], "targets/tgt_1/ignore", {}),
         (["skip", "dep_1", "--task", "web-deploy"], "tasks/web-deploy/skip", {}),
     ],
 )
 def test_a_wish_is_one_post(
     server: Any, boreas: Any, arguments: list[str], path: str, body: Any
 ) -> None:
-    server.add_deployment(tasks=[{"id": "web-deploy", "name": "web-deploy", "status": "running"}])
+    executions = [{"id": "e", "target": "one", "targetId": "tgt_1", "state": "failed"}]
+    task = {"id": "web-deploy", "name": "web-deploy", "status": "running"}
+    server.add_deployment(tasks=[{**task, "executions": executions}])
 
     ran = boreas(*arguments)
 

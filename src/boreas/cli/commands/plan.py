@@ -1,7 +1,6 @@
 """`boreas plan`: what a deployment would do, without doing any of it."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from boreas.cli import names
 from boreas.cli.arguments import EnvironmentArgument, ProjectArgument, VersionArgument
@@ -50,27 +49,16 @@ async def plan(  # noqa: PLR0913 - a command line's options are its signature
 
 
 def lines_of(plan: Json) -> Iterator[str]:
-    """A plan for people: each task with its batches, then what else there is to know."""
-    for task in plan.get("tasks") or ():
-        yield f"{task.get('name', task.get('id'))}  ({task.get('type')})"
-        for batch in task.get("batches") or ():
-            yield f"  batch {batch.get('number')}: {', '.join(_targets(batch))}"
-        yield from (f"  {note}" for note in _sentences(task.get("notes")))
-    for heading in ("notes", "warnings", "approvals", "offline", "downtime", "changes"):
-        for sentence in _sentences(plan.get(heading)):
-            yield f"{heading}: {sentence}"
-
-
-def _targets(batch: Json) -> list[str]:
-    named = batch.get("targets") or batch.get("targetNames") or batch.get("targetIds") or ()
-    return [
-        str(each.get("name", each.get("id"))) if isinstance(each, dict) else each for each in named
-    ]
-
-
-def _sentences(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for each in value:
-            yield str(each.get("text", each)) if isinstance(each, dict) else str(each)
+    """A plan for people: the graph with its batches, then what one should know before."""
+    yield str(plan.get("text") or "").rstrip()
+    for change in plan.get("changes") or ():
+        before = change.get("fromVersion") or "nothing known"
+        mixed = " (unsure: an earlier attempt was left there)" if change.get("mixed") else ""
+        where = f"{change['application']} on {change['target']}"
+        yield f"changes: {where}: {before} → {change['toVersion']}{mixed}"
+    for sentence in plan.get("approvals") or ():
+        yield f"approval: {sentence}"
+    for sentence in plan.get("offline") or ():
+        yield f"offline: {sentence}"
+    for warning in plan.get("warnings") or ():
+        yield f"warning: {warning['text']}"

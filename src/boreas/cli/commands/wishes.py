@@ -19,7 +19,8 @@ from boreas.cli.watching.words import said
 
 start, confirm, reject = new_app(), new_app(), new_app()
 pause, resume, cancel = new_app(), new_app(), new_app()
-rollback, retry, skip = new_app(), new_app(), new_app()
+rollback, retry = new_app(), new_app()
+skip, ignore = new_app(), new_app()
 
 GateOption = Annotated[
     str | None,
@@ -158,3 +159,33 @@ async def skip_task(
         raise usage("which task?", mend="boreas skip DEPLOYMENT --task TASK")
     found = await _ask(session, deployment, "skip", task=task, body=_answer(comment))
     await _tell(session, found, f"{task} skipped")
+
+
+@ignore.command(name="ignore")
+@verb
+async def ignore_target(
+    session: Session,
+    deployment: DeploymentArgument = "latest",
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="TARGET", help="Which target, name or id.")
+    ] = None,
+    comment: CommentOption = None,
+) -> None:
+    """Count one target no more: the deployment goes on without it."""
+    if target is None:
+        raise usage("which target?", mend="boreas ignore DEPLOYMENT --target TARGET")
+    found = await names.deployment(session.client, deployment)
+    target_id = names.pick(_targets_of(found), target, "target of this deployment")["id"]
+    path = f"{names.DEPLOYMENTS}/{found['id']}/targets/{target_id}/ignore"
+    after = await session.client.post(path, _answer(comment))
+    await _tell(session, after, f"{target} counts no more")
+
+
+def _targets_of(found: Json) -> list[Json]:
+    """Every target that an execution of the deployment names, once."""
+    named = {
+        each["targetId"]: each["target"]
+        for task in found.get("tasks") or ()
+        for each in task.get("executions") or ()
+    }
+    return [{"id": target_id, "name": name} for target_id, name in named.items()]
