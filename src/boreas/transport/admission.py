@@ -21,6 +21,7 @@ from boreas.transport.refusals import Refusal, RefusalCode
 from boreas.transport.session import Session
 
 ADMISSION_SECONDS = 5.0
+DECISION_SECONDS = 10.0
 # How long a refused peer may take to read why before the link closes under it.
 _FAREWELL_SECONDS = 1.0
 
@@ -67,13 +68,24 @@ class AdmittedAgent:
 
 
 async def admit_agent(
-    link: Link, doorkeeper: Doorkeeper, *, ca: x509.Certificate, clock: Clock
+    link: Link,
+    doorkeeper: Doorkeeper,
+    *,
+    ca: x509.Certificate,
+    clock: Clock,
+    turns: asyncio.Semaphore,
 ) -> AdmittedAgent | None:
-    """Hold the dialogue; None if it did not end with a Welcome (the link is closed then)."""
+    """Hold the dialogue; None if it did not end with a Welcome (the link is closed then).
+
+    `turns` limits how many decisions are made at a time; a silent stranger holds none of them.
+    """
     session = Session(link, is_server=True)
     try:
         async with asyncio.timeout(ADMISSION_SECONDS):
-            return await _dialogue(session, doorkeeper, ca, clock)
+            question = await _question(session, ca, clock)
+        async with turns, asyncio.timeout(DECISION_SECONDS):
+            admission = await _decide(question, doorkeeper, link.peer_address)
+        return _let_in(session, question.hello, admission)
     except Refusal as refusal:
         await _turn_away(session, refusal)
     except TimeoutError:
@@ -88,9 +100,7 @@ async def admit_agent(
     return None
 
 
-async def _dialogue(
-    session: Session, doorkeeper: Doorkeeper, ca: x509.Certificate, clock: Clock
-) -> AdmittedAgent:
+async def _question(session: Session, ca: x509.Certificate, clock: Clock) -> Question:
     handshake = ServerHandshake(ca=ca, server_leaf=session.link.server_leaf)
     while True:
         answer = handshake.receive(await session.control.receive(), clock.now())
@@ -98,8 +108,7 @@ async def _dialogue(
             case None:
                 continue
             case AskToEnrol() | AskToAdmit():
-                admission = await _decide(answer, doorkeeper, session.link.peer_address)
-                return _let_in(session, answer.hello, admission)
+                return answer
             case _:
                 session.control.send(answer)
 

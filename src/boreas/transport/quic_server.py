@@ -21,7 +21,7 @@ from qh3.quic.packet import (
 )
 
 from boreas.transport.authority import ServerCertificate
-from boreas.transport.links import CloseCode, Link
+from boreas.transport.links import CloseCode, CloseKind, Closing, Link
 from boreas.transport.quic_endpoint import (
     CONNECTION_ID_LENGTH,
     open_datagrams,
@@ -34,6 +34,8 @@ from boreas.transport.retry import RetryTokens
 # Handshakes that have passed Retry and are not complete. More than this means a flood; clients
 # repeat their Initial, so dropping one costs an honest agent a second.
 MAX_UNSETTLED = 256
+# Without it a few hundred half-open handshakes would keep everybody out for the idle timeout.
+SETTLE_SECONDS = 5.0
 _MIN_INITIAL = 1200
 _LONG_HEADER = 0x80
 
@@ -160,6 +162,7 @@ class QuicListener(asyncio.DatagramProtocol):
         link.on_connection_id_gone = self._unroute
         link.on_gone = self._gone
         self._unsettled.add(link)
+        self._loop.call_later(SETTLE_SECONDS, self._drop_if_unsettled, link)
         self._route(cids[1], link)
         self._route(connection.host_cid, link)
         return link
@@ -176,6 +179,10 @@ class QuicListener(asyncio.DatagramProtocol):
     def _settled(self, link: QuicLink) -> None:
         self._unsettled.discard(link)
         self._on_link(link)
+
+    def _drop_if_unsettled(self, link: QuicLink) -> None:
+        if link in self._unsettled:
+            link.fail(Closing(kind=CloseKind.IDLE, reason="the handshake was not finished"))
 
     def _gone(self, link: QuicLink) -> None:
         self._unsettled.discard(link)

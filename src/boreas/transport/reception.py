@@ -19,9 +19,10 @@ from boreas.transport.links import CloseCode, Link
 from boreas.transport.quic_server import QuicListener, listen_quic
 from boreas.transport.tcp_server import TcpListener, listen_tcp
 
-# Handshakes that are computed at a time; after a restart thousands of agents come at once.
+# Decisions made at a time: after a restart thousands of agents come at once, and each asks the
+# database.
 MAX_HANDSHAKES = 64
-# Links that wait for their turn. More is a flood; agents that are sent away dial again later.
+# Links without a Welcome. More is a flood; agents that are sent away dial again later.
 MAX_WAITING = 2048
 _STOPPING = "the server stops"
 
@@ -82,8 +83,9 @@ class Reception:
     async def _admit(self, link: Link) -> AdmittedAgent | None:
         self._waiting += 1
         try:
-            async with self._turns:
-                return await admit_agent(link, self._doorkeeper, ca=self._ca, clock=self._clock)
+            return await admit_agent(
+                link, self._doorkeeper, ca=self._ca, clock=self._clock, turns=self._turns
+            )
         finally:
             self._waiting -= 1
 

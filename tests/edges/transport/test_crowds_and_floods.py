@@ -10,6 +10,7 @@ import pytest
 
 from boreas.kit.clock import SystemClock
 from boreas.kit.tasks import TaskGroup
+from boreas.transport import quic_server
 from boreas.transport.admission import AdmittedAgent
 from boreas.transport.dial import Dialler, TransportMode
 from boreas.transport.frames import FileRequest, Heartbeat
@@ -145,8 +146,6 @@ def test_a_retry_token_is_good_for_one_address_and_a_short_time() -> None:
 async def test_handshakes_that_are_never_finished_are_bounded(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from boreas.transport import quic_server
-
     monkeypatch.setattr(quic_server, "MAX_UNSETTLED", 0)
     dialling = asyncio.ensure_future(connect_quic("127.0.0.1", place.reception.port, ca_pem=None))
     await SystemClock().sleep(0.3)
@@ -165,7 +164,7 @@ class Nat:
 
     def __init__(self, server_port: int, *, loss: float = 0.0) -> None:
         self.lost = 0
-        self._loss = loss
+        self.loss = loss
         self._dice = random.Random(11)
         self._loop = asyncio.get_running_loop()
         self._server = ("127.0.0.1", server_port)
@@ -208,7 +207,7 @@ class Nat:
             self._inner.sendto(datagram, self._client)
 
     def _is_lost(self) -> bool:
-        is_lost = self._dice.random() < self._loss
+        is_lost = self._dice.random() < self.loss
         self.lost += is_lost
         return is_lost
 
@@ -286,10 +285,11 @@ async def test_a_server_that_is_gone_is_noticed_at_the_next_packet(
     assert closing.kind is CloseKind.REFUSED_PORT
 
 
-async def test_a_stranger_that_floods_while_it_waits_for_its_turn_is_cut_off(
+async def test_a_stranger_that_floods_before_anybody_listens_is_cut_off(
     place: Place, mode: TransportMode
 ) -> None:
-    place.reception._turns = asyncio.Semaphore(0)
+    for listener in (place.reception.quic, place.reception.tcp):
+        listener._on_link = lambda link: None
     connect = connect_quic if mode is TransportMode.QUIC else connect_tcp
     link = await connect("127.0.0.1", place.reception.port, ca_pem=None)
 
@@ -355,3 +355,32 @@ async def test_any_address_of_the_machine_leads_to_the_server(
         dialled = await dialler.dial(f"{name}:{place.reception.port}", mode=mode)
 
         assert dialled.kind == mode.value
+
+
+async def test_silent_strangers_do_not_keep_agents_out(place: Place, tmp_path: Path) -> None:
+    for _ in range(100):
+        await connect_tcp("127.0.0.1", place.reception.port, ca_pem=None)
+    start = SystemClock().monotonic()
+
+    await place.enrol(tmp_path)
+
+    assert SystemClock().monotonic() - start < 1.0
+
+
+async def test_a_quic_handshake_that_is_not_finished_is_dropped(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quic_server, "SETTLE_SECONDS", 0.3)
+    nat = Nat(place.reception.port)
+    dialling = asyncio.ensure_future(connect_quic("127.0.0.1", nat.port, ca_pem=None))
+    listener = place.reception.quic
+    await until(lambda: listener._unsettled)
+    nat.loss = 1.0
+
+    await until(lambda: not listener._unsettled)
+
+    assert not listener._links
+    dialling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await dialling
+    nat.close()
