@@ -128,7 +128,7 @@ async def first_welcome(first: Attempt, second: Attempt, *, head_start: float) -
     word of the server is raised rather than a broken path: it is what people can mend.
     """
     started: list[asyncio.Task[Outcome]] = []
-    end: Outcome | None = None
+    chosen: Outcome | None = None
     try:
         async with TaskGroup("dial") as tasks:
             started.append(tasks.start(lambda: _outcome(first), name="first"))
@@ -136,13 +136,14 @@ async def first_welcome(first: Attempt, second: Attempt, *, head_start: float) -
             if not (started[0].done() and _is_final(started[0].result())):
                 started.append(tasks.start(lambda: _outcome(second), name="second"))
             end = await _first_to_win(started)
+        chosen = end
     finally:
         for outcome in _outcomes(started):
-            if isinstance(outcome, Dialled) and outcome is not end:
+            if isinstance(outcome, Dialled) and outcome is not chosen:
                 outcome.session.close(CloseCode.REPLACED, "the other transport was faster")
-    if isinstance(end, Dialled):
-        return end
-    raise end
+    if isinstance(chosen, Dialled):
+        return chosen
+    raise chosen
 
 
 async def _outcome(attempt: Attempt) -> Outcome:

@@ -180,6 +180,25 @@ async def test_a_dial_that_is_given_up_leaves_nothing_behind() -> None:
     assert len(asyncio.all_tasks()) == 1
 
 
+async def test_a_welcome_that_nobody_waits_for_any_more_is_closed() -> None:
+    won, cleaned = a_session(), asyncio.Event()
+
+    async def slow_to_leave() -> Dialled:
+        try:
+            return await never()
+        finally:
+            cleaned.set()
+            await asyncio.sleep(0.05)  # noqa: TID251
+
+    dialling = asyncio.ensure_future(first_welcome(slow_to_leave, gives(won), head_start=0.01))
+    await cleaned.wait()
+    dialling.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await dialling
+    assert won.session.closing is not None
+
+
 # --- the memory ---------------------------------------------------------------------------------
 
 
