@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
 from boreas.domain.deployments import Task
 from boreas.domain.errors import FieldError, InvalidInput
@@ -25,9 +26,8 @@ RANK: Mapping[TaskType, int] = {
 """The order of types inside one application; `custom` has none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """What the graph needs to know of a task."""
+class Node(NamedTuple):
+    """What the graph needs to know of a task; a tuple, because it is hashed at every decision."""
 
     id: TaskId
     type: TaskType
@@ -80,7 +80,7 @@ def graph_of(
     tasks: Sequence[Task | TaskRequest], must_in_order: Sequence[ApplicationId] = ()
 ) -> Graph:
     """The united graph; raises `InvalidInput` naming the bad id or one real cycle."""
-    nodes = tuple(Node(it.id, it.type, it.application_id, it.block_by) for it in tasks)
+    nodes = tuple([Node(it.id, it.type, it.application_id, it.block_by) for it in tasks])
     return _graph_of(nodes, tuple(must_in_order))
 
 
