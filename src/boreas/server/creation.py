@@ -1,4 +1,4 @@
-"""Making something by POST: 201 with the object, and `Idempotency-Key` kept in the same transaction.
+"""Making something by POST: 201 with the object, `Idempotency-Key` in the same transaction.
 
 A client that did not hear the answer sends the request again with the same key and gets the first
 answer; the same key with another body is refused. Used by every router that creates.
@@ -12,10 +12,11 @@ from fastapi import Depends, Header, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from boreas.domain.errors import Conflict, invalid
+from boreas.domain.errors import Conflict
 from boreas.server.auth.callers import AnyUser
 from boreas.server.services import ServiceBundle, Services
-from boreas.store import Transaction
+from boreas.store import SqlTransaction as Transaction
+from boreas.store.idempotency import StoredAnswer
 
 V = TypeVar("V", bound=BaseModel)
 KEY_HEADER: Final = "Idempotency-Key"
@@ -48,12 +49,9 @@ class Creation:
     async def _stored(self, tx: Transaction) -> Response | None:
         if self._key is None:
             return None
-        found = await tx.access.idempotent_answer(self._caller, self._key)
+        found = await tx.idempotency.recall(self._caller, self._key, self._fingerprint)
         if found is None:
             return None
-        if found.fingerprint != self._fingerprint:
-            mend = "take a new key for each new request"
-            raise invalid(KEY_HEADER, "was used for another request", mend)
         if not found.body:
             raise Conflict("this was made before, and its secret is shown only once")
         answer = _created(found.body)
@@ -62,14 +60,10 @@ class Creation:
 
     async def _keep(self, tx: Transaction, view: BaseModel, secret: str | None) -> None:
         assert self._key is not None
-        await tx.access.keep_idempotent_answer(
-            caller=self._caller,
-            key=self._key,
-            fingerprint=self._fingerprint,
-            status=201,
-            body=b"" if secret else view.model_dump_json(by_alias=True).encode(),
-            now=self._services.clock.now(),
-        )
+        body = b"" if secret else view.model_dump_json(by_alias=True).encode()
+        answer = StoredAnswer(status=201, body=body)
+        now = self._services.clock.now()
+        await tx.idempotency.keep(self._caller, self._key, self._fingerprint, answer, now)
 
 
 def _created(body: bytes) -> Response:

@@ -16,6 +16,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from boreas.domain.errors import BoreasError, ErrorCode, FieldError
@@ -42,6 +43,27 @@ CODE_OF_STATUS: Final[Mapping[int, str]] = {
     500: "internal",
 }
 """For what the framework itself refuses."""
+
+
+class ProblemField(BaseModel):
+    """Which part of the input is wrong, why, and what would be right."""
+
+    field: str
+    problem: str
+    mend: str
+
+
+class Problem(BaseModel):
+    """A problem document (RFC 9457); `code` and `params` are stable, `detail` is for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    params: dict[str, Any]
+    errors: list[ProblemField]
+    request_id: str
 
 
 class ProblemResponse(JSONResponse):

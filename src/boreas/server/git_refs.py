@@ -89,7 +89,8 @@ class LsRemote:
 
 
 async def _output_of(process: Process) -> tuple[bytes, bytes]:
-    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     said, complaint = await asyncio.gather(
         _read_at_most(process.stdout), _read_at_most(process.stderr)
     )

@@ -19,7 +19,7 @@ from boreas.server.auth.guessing import Guesses
 from boreas.server.auth.hashing import PasswordHasher
 from boreas.server.auth.setup_token import SetupToken
 from boreas.server.settings import Settings
-from boreas.store import Store
+from boreas.store import SqlStore
 
 
 class Wakes(Protocol):
@@ -55,7 +55,7 @@ class ServiceBundle:
     """
 
     settings: Settings
-    store: Store
+    store: SqlStore
     logs: LogStore
     wakes: Wakes
     git: GitRefs

@@ -40,13 +40,17 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything a server can be told. `database_url` is a SQLAlchemy URL; it may hold a secret."""
+    """Everything a server can be told.
+
+    `database_url` may hold a secret; None means SQLite in the data directory.
+    """
 
     data_dir: Path
     http: Address
     quic: Address
-    database_url: str = field(repr=False)
+    database_url: str | None = field(default=None, repr=False)
     with_agent: bool = False
+    advertise: Address | None = None
     public_url: str | None = None
     trusted_proxies: tuple[Network, ...] = ()
     secure_cookies: SecureCookies = SecureCookies.AUTO
@@ -88,15 +92,8 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     """Settings from arguments and environment; `InvalidInput` names the option that is wrong."""
     given = vars(_parser().parse_args(list(argv)))
     read = {option.name: _value(option, given[option.name], environ) for option in OPTIONS}
-    data_dir: Path = read.pop("data_dir")
     keep_gib = read.pop("log_keep_gib")
-    database_url = read.pop("database_url") or f"sqlite+aiosqlite:///{data_dir / 'boreas.db'}"
-    return Settings(
-        data_dir=data_dir,
-        database_url=database_url,
-        log_keep_bytes=int(keep_gib * 1024**3),
-        **read,
-    )
+    return Settings(log_keep_bytes=int(keep_gib * 1024**3), **read)
 
 
 def from_process(argv: Sequence[str]) -> Settings:
@@ -193,8 +190,15 @@ OPTIONS = (
         told="where agents connect (UDP, and TCP of the same number as fallback)",
     ),
     _Option(
+        flag="--advertise",
+        read=lambda text: read_address(text) if text else None,
+        default="",
+        metavar="HOST:PORT",
+        told="where agents are told to dial, when that is not what --quic says",
+    ),
+    _Option(
         flag="--database-url",
-        read=str,
+        read=lambda text: text or None,
         default="",
         metavar="URL",
         told="postgresql+psycopg://user@host/name; left out, SQLite in the data directory",

@@ -1,5 +1,6 @@
 """Set-up, sign-in, sign-out, the caller's own account."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
@@ -11,9 +12,10 @@ from boreas.domain.ids import UserId
 from boreas.server.auth import sessions
 from boreas.server.auth.callers import AnyUser, Caller, Public
 from boreas.server.auth.origin import csrf_token, refuse_foreign
-from boreas.server.auth.secrets import new_session_secret
+from boreas.server.auth.secrets import fingerprint, new_session_secret
 from boreas.server.bodies import Body, Moment, Name, View
 from boreas.server.services import ServiceBundle, Services
+from boreas.store import SqlTransaction as Transaction
 
 router = APIRouter(prefix="/api/release", tags=["accounts"])
 
@@ -79,8 +81,8 @@ def _me(user: User, csrf: str | None) -> MeView:
 @router.post("/setup", status_code=201, dependencies=[Public])
 async def set_up(body: SetupBody, services: Services) -> UserView:
     """Make the first admin. Works once: the token is spent, later calls are refused."""
-    async with services.store.transaction() as tx:
-        if await tx.access.any_user():
+    async with services.store.reading() as tx:
+        if await tx.users.count():
             raise Conflict("this server is set up already")
     if not services.setup_token.matches(body.token.get_secret_value()):
         raise Forbidden("this is not the setup token that the server printed")
@@ -92,9 +94,11 @@ async def set_up(body: SetupBody, services: Services) -> UserView:
         password_hash=await services.hasher.hash(body.password.get_secret_value()),
         created_at=services.clock.now(),
     )
-    async with services.store.transaction() as tx:
-        await tx.access.add_first_user(user)
-    services.setup_token.burn()
+    with services.setup_token.spent():
+        async with services.store.transaction() as tx:
+            if await tx.users.count():
+                raise Conflict("this server is set up already")
+            await tx.users.add(user)
     return UserView.model_validate(user)
 
 
@@ -115,8 +119,8 @@ async def log_in(
 
 async def _proven_user(services: ServiceBundle, username: str, password: str) -> User:
     """The user whose password this is; a name that is not known costs the same time."""
-    async with services.store.transaction() as tx:
-        user = await tx.access.user_named(username)
+    async with services.store.reading() as tx:
+        user = await tx.users.named(username)
     password = password[: LONGEST_PASSWORD + 1]
     if user is None:
         right = await services.hasher.verify_nobody(password)
@@ -134,9 +138,16 @@ async def _start_session(services: ServiceBundle, user: User, request: Request) 
     before = sessions.secret_in(request)
     async with services.store.transaction() as tx:
         if before is not None:
-            await tx.access.end_session(sessions.fingerprint(before))
-        await tx.access.add_session(session)
+            await end_session(tx, fingerprint(before))
+        await tx.sessions.remove_expired(services.clock.now())
+        await tx.sessions.add(session)
     return secret
+
+
+async def end_session(tx: Transaction, id_sha256: str) -> None:
+    """It may have ended already."""
+    if await tx.sessions.find(id_sha256) is not None:
+        await tx.sessions.remove(id_sha256)
 
 
 @router.post("/logout", status_code=204)
@@ -144,7 +155,7 @@ async def log_out(request: Request, caller: AnyUser, services: Services) -> Resp
     """End this session; its live connections close within seconds."""
     if caller.session is not None:
         async with services.store.transaction() as tx:
-            await tx.access.end_session(caller.session.id_sha256)
+            await end_session(tx, caller.session.id_sha256)
     response = Response(status_code=204)
     sessions.drop_cookies(response, request, services.settings.secure_cookies)
     return response
@@ -164,8 +175,8 @@ async def change_password(
     await _check_current(services, caller, body.current_password.get_secret_value(), request)
     hashed = await services.hasher.hash(body.new_password.get_secret_value())
     async with services.store.transaction() as tx:
-        await tx.access.change_password(caller.user.id, hashed)
-        await tx.access.end_sessions_of(caller.user.id)
+        await tx.users.change(replace(await tx.users.get(caller.user.id), password_hash=hashed))
+        await tx.sessions.remove_of(caller.user.id)
     if caller.session is None:
         return _me(caller.user, None)
     secret = await _start_session(services, caller.user, request)

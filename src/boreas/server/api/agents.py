@@ -12,9 +12,9 @@ from boreas.kit.ids import new_secret
 from boreas.server.auth.callers import Admin, AnyUser
 from boreas.server.bodies import Body, Moment, Name, Page, View
 from boreas.server.creation import Creating
-from boreas.server.paging import USUAL, Cursor, Limit, cut, decoded
+from boreas.server.paging import USUAL, Cursor, Limit
 from boreas.server.services import Services
-from boreas.store import Transaction
+from boreas.store import SqlTransaction as Transaction
 from boreas.transport.tokens import secret_hash
 
 router = APIRouter(prefix="/api/release/agents", tags=["agents"])
@@ -95,18 +95,17 @@ async def list_enrol_tokens(
     caller: Admin, services: Services, limit: Limit = USUAL, cursor: Cursor = None
 ) -> Page[EnrolTokenView]:
     """Tokens that still let agents in."""
-    async with services.store.transaction() as tx:
-        found = await tx.enrol_tokens.page(after=decoded(cursor), limit=limit + 1)
-    page, following = cut(found, limit, lambda token: token.id)
-    items = [EnrolTokenView.model_validate(token) for token in page]
-    return Page(items=items, next_cursor=following)
+    async with services.store.reading() as tx:
+        page = await tx.enrol_tokens.page(cursor=cursor, limit=limit)
+    items = [EnrolTokenView.model_validate(token) for token in page.items]
+    return Page(items=items, next_cursor=page.next_cursor)
 
 
 @router.delete("/enroll-tokens/{token_id}", status_code=204)
 async def delete_enrol_token(token_id: str, caller: Admin, services: Services) -> None:
     """Nobody gets in with this token any more."""
     async with services.store.transaction() as tx:
-        await tx.enrol_tokens.delete(token_id)
+        await tx.enrol_tokens.remove(token_id)
 
 
 @router.get("")
@@ -114,16 +113,15 @@ async def list_agents(
     caller: AnyUser, services: Services, limit: Limit = USUAL, cursor: Cursor = None
 ) -> Page[AgentView]:
     """All agents, by name."""
-    async with services.store.transaction() as tx:
-        found = await tx.agents.page(after=decoded(cursor), limit=limit + 1)
-    page, following = cut(found, limit, lambda agent: agent.name)
-    return Page(items=[_view(agent) for agent in page], next_cursor=following)
+    async with services.store.reading() as tx:
+        page = await tx.agents.page(cursor=cursor, limit=limit)
+    return Page(items=[_view(agent) for agent in page.items], next_cursor=page.next_cursor)
 
 
 @router.get("/{agent_id}")
 async def show_agent(agent_id: AgentId, caller: AnyUser, services: Services) -> AgentView:
     """One agent."""
-    async with services.store.transaction() as tx:
+    async with services.store.reading() as tx:
         return _view(await tx.agents.get(agent_id))
 
 
@@ -142,7 +140,7 @@ async def revoke_agent(agent_id: AgentId, caller: Admin, services: Services) -> 
 async def delete_agent(agent_id: AgentId, caller: Admin, services: Services) -> None:
     """Forget it; refused while targets use it."""
     async with services.store.transaction() as tx:
-        await tx.agents.delete(agent_id)
+        await tx.agents.remove(agent_id)
     services.wakes.revoked(agent_id)
 
 

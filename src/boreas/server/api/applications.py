@@ -14,9 +14,9 @@ from boreas.domain.specs import check_application
 from boreas.server.auth.callers import AnyUser
 from boreas.server.bodies import Body, Moment, Name, Page, View
 from boreas.server.creation import Creating
-from boreas.server.paging import USUAL, Cursor, Limit, cut, decoded
+from boreas.server.paging import USUAL, Cursor, Limit
 from boreas.server.services import Services
-from boreas.store import Transaction
+from boreas.store import SqlTransaction as Transaction
 
 router = APIRouter(prefix="/api/release", tags=["applications"])
 
@@ -102,7 +102,10 @@ async def create_application(
 
     async def make(tx: Transaction) -> ApplicationView:
         await tx.projects.get(project_id)
-        added = await tx.applications.add(application, at_end=body.position is None)
+        added = await tx.applications.add(application)
+        if body.position is not None:
+            added = replace(added, position=body.position)
+            await tx.applications.change(added)
         return _view(added)
 
     return await creating.run(make)
@@ -117,11 +120,10 @@ async def list_applications(
     cursor: Cursor = None,
 ) -> Page[ApplicationView]:
     """The project's applications in their stored order."""
-    async with services.store.transaction() as tx:
+    async with services.store.reading() as tx:
         await tx.projects.get(project_id)
-        found = await tx.applications.page(project_id, after=decoded(cursor), limit=limit + 1)
-    page, following = cut(found, limit, lambda application: application.id)
-    return Page(items=[_view(application) for application in page], next_cursor=following)
+        page = await tx.applications.page(within=project_id, cursor=cursor, limit=limit)
+    return Page(items=[_view(application) for application in page.items], next_cursor=page.next_cursor)
 
 
 @router.get("/applications/{application_id}")
@@ -129,7 +131,7 @@ async def show_application(
     application_id: ApplicationId, caller: AnyUser, services: Services
 ) -> ApplicationView:
     """One application."""
-    async with services.store.transaction() as tx:
+    async with services.store.reading() as tx:
         return _view(await tx.applications.get(application_id))
 
 
@@ -152,7 +154,7 @@ async def change_application(
         before = await tx.applications.get(application_id)
         after = _changed(before, given)
         after = replace(after, updated_at=services.clock.now())
-        await tx.applications.save(after)
+        await tx.applications.change(after)
     return _view(after)
 
 
@@ -178,4 +180,4 @@ async def delete_application(
 ) -> None:
     """Remove it; what is deployed stays on its targets. Refused while it is being deployed."""
     async with services.store.transaction() as tx:
-        await tx.applications.delete(application_id)
+        await tx.applications.remove(application_id)

@@ -12,9 +12,9 @@ from boreas.domain.projects import Environment, EnvironmentKind, QueuePolicy
 from boreas.server.auth.callers import AnyUser
 from boreas.server.bodies import Body, Moment, Name, Page, View
 from boreas.server.creation import Creating
-from boreas.server.paging import USUAL, Cursor, Limit, cut, decoded
+from boreas.server.paging import USUAL, Cursor, Limit
 from boreas.server.services import Services
-from boreas.store import Transaction
+from boreas.store import SqlTransaction as Transaction
 
 router = APIRouter(prefix="/api/release", tags=["environments"])
 
@@ -112,12 +112,11 @@ async def list_environments(
     cursor: Cursor = None,
 ) -> Page[EnvironmentView]:
     """The project's environments, by name."""
-    async with services.store.transaction() as tx:
+    async with services.store.reading() as tx:
         await tx.projects.get(project_id)
-        found = await tx.environments.page(project_id, after=decoded(cursor), limit=limit + 1)
-    page, following = cut(found, limit, lambda environment: environment.name)
-    items = [EnvironmentView.model_validate(environment) for environment in page]
-    return Page(items=items, next_cursor=following)
+        page = await tx.environments.page(within=project_id, cursor=cursor, limit=limit)
+    items = [EnvironmentView.model_validate(environment) for environment in page.items]
+    return Page(items=items, next_cursor=page.next_cursor)
 
 
 @router.get("/environments/{environment_id}")
@@ -125,7 +124,7 @@ async def show_environment(
     environment_id: EnvironmentId, caller: AnyUser, services: Services
 ) -> EnvironmentView:
     """One environment."""
-    async with services.store.transaction() as tx:
+    async with services.store.reading() as tx:
         return EnvironmentView.model_validate(await tx.environments.get(environment_id))
 
 
@@ -152,7 +151,7 @@ async def change_environment(
         given["approval_policy"] = _policy(body.approval_policy)
     async with services.store.transaction() as tx:
         after = replace(await tx.environments.get(environment_id), **given)
-        await tx.environments.save(after)
+        await tx.environments.change(after)
     return EnvironmentView.model_validate(after)
 
 
@@ -162,4 +161,4 @@ async def delete_environment(
 ) -> None:
     """Remove it with its targets; refused while a deployment into it is under way."""
     async with services.store.transaction() as tx:
-        await tx.environments.delete(environment_id)
+        await tx.environments.remove(environment_id)

@@ -9,9 +9,9 @@ from boreas.domain.projects import Project
 from boreas.server.auth.callers import AnyUser
 from boreas.server.bodies import Body, Moment, Name, Page, Text, View
 from boreas.server.creation import Creating
-from boreas.server.paging import USUAL, Cursor, Limit, cut, decoded
+from boreas.server.paging import USUAL, Cursor, Limit
 from boreas.server.services import Services
-from boreas.store import Transaction
+from boreas.store import SqlTransaction as Transaction
 
 router = APIRouter(prefix="/api/release/projects", tags=["projects"])
 
@@ -65,17 +65,16 @@ async def list_projects(
     caller: AnyUser, services: Services, limit: Limit = USUAL, cursor: Cursor = None
 ) -> Page[ProjectView]:
     """All projects, by name."""
-    async with services.store.transaction() as tx:
-        found = await tx.projects.page(after=decoded(cursor), limit=limit + 1)
-    page, following = cut(found, limit, lambda project: project.name)
-    items = [ProjectView.model_validate(project) for project in page]
-    return Page(items=items, next_cursor=following)
+    async with services.store.reading() as tx:
+        page = await tx.projects.page(cursor=cursor, limit=limit)
+    items = [ProjectView.model_validate(project) for project in page.items]
+    return Page(items=items, next_cursor=page.next_cursor)
 
 
 @router.get("/{project_id}")
 async def show_project(project_id: ProjectId, caller: AnyUser, services: Services) -> ProjectView:
     """One project."""
-    async with services.store.transaction() as tx:
+    async with services.store.reading() as tx:
         return ProjectView.model_validate(await tx.projects.get(project_id))
 
 
@@ -96,7 +95,7 @@ async def change_project(
     async with services.store.transaction() as tx:
         before = await tx.projects.get(project_id)
         after = replace(before, **body.model_dump(exclude_none=True))
-        await tx.projects.save(after)
+        await tx.projects.change(after)
     return ProjectView.model_validate(after)
 
 
@@ -104,4 +103,4 @@ async def change_project(
 async def delete_project(project_id: ProjectId, caller: AnyUser, services: Services) -> None:
     """Remove the project and all it owns; refused while one of its deployments is under way."""
     async with services.store.transaction() as tx:
-        await tx.projects.delete(project_id)
+        await tx.projects.remove(project_id)

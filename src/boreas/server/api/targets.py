@@ -7,12 +7,12 @@ from fastapi import APIRouter, Response
 
 from boreas.domain.errors import invalid
 from boreas.domain.fleet import Agent, Target
-from boreas.domain.ids import AgentId, EnvironmentId, TargetId
+from boreas.domain.ids import EnvironmentId, TargetId
 from boreas.server.auth.callers import AnyUser
 from boreas.server.bodies import Body, Moment, Name, Page, View
 from boreas.server.creation import Creating
 from boreas.server.services import Services
-from boreas.store import Transaction
+from boreas.store import SqlTransaction as Transaction
 
 router = APIRouter(prefix="/api/release", tags=["targets"])
 
@@ -62,13 +62,14 @@ def _view(target: Target, agent_name: str) -> TargetView:
 
 
 async def _views(tx: Transaction, targets: Sequence[Target]) -> list[TargetView]:
-    names = await tx.agents.names({target.agent_id for target in targets})
+    found = {target.agent_id: await tx.agents.find(target.agent_id) for target in targets}
+    names = {agent_id: agent.name for agent_id, agent in found.items() if agent is not None}
     return [_view(target, names.get(target.agent_id, "")) for target in targets]
 
 
 async def _agent(tx: Transaction, name_or_id: str) -> Agent:
     """The agent by id, else by name; names are unique."""
-    agent = await tx.agents.find(AgentId(name_or_id)) or await tx.agents.named(name_or_id)
+    agent = await tx.agents.called(name_or_id)
     if agent is None:
         mend = "write the name or the id of an enrolled agent"
         raise invalid("agent", f"there is no agent {name_or_id!r}", mend)
@@ -98,7 +99,7 @@ async def create_target(
             position=0,
             created_at=services.clock.now(),
         )
-        return _view(await tx.targets.add_at_end(target), agent.name)
+        return _view(await tx.targets.add(target), agent.name)
 
     return await creating.run(make)
 
@@ -108,9 +109,9 @@ async def list_targets(
     environment_id: EnvironmentId, caller: AnyUser, services: Services
 ) -> Page[TargetView]:
     """All targets of the environment in their stored order."""
-    async with services.store.transaction() as tx:
+    async with services.store.reading() as tx:
         await tx.environments.get(environment_id)
-        return Page(items=await _views(tx, await tx.targets.of(environment_id)))
+        return Page(items=await _views(tx, await tx.targets.all(within=environment_id)))
 
 
 @router.put("/environments/{environment_id}/targets/order")
@@ -120,18 +121,18 @@ async def reorder_targets(
     """Put the targets into this order; deployments that exist keep theirs."""
     async with services.store.transaction() as tx:
         await tx.environments.get(environment_id)
-        present = {target.id: target for target in await tx.targets.of(environment_id)}
+        present = {target.id: target for target in await tx.targets.all(within=environment_id)}
         if len(body.target_ids) != len(present) or set(body.target_ids) != set(present):
             mend = "name every target of the environment exactly once"
             raise invalid("target_ids", "is not the list of the environment's targets", mend)
-        await tx.targets.reorder(environment_id, body.target_ids)
-        return Page(items=await _views(tx, await tx.targets.of(environment_id)))
+        await tx.targets.in_order(environment_id, body.target_ids)
+        return Page(items=await _views(tx, await tx.targets.all(within=environment_id)))
 
 
 @router.get("/targets/{target_id}")
 async def show_target(target_id: TargetId, caller: AnyUser, services: Services) -> TargetView:
     """One target."""
-    async with services.store.transaction() as tx:
+    async with services.store.reading() as tx:
         return (await _views(tx, [await tx.targets.get(target_id)]))[0]
 
 
@@ -155,7 +156,7 @@ async def change_target(
             target = replace(target, name=body.name)
         if body.agent is not None:
             target = replace(target, agent_id=(await _agent(tx, body.agent)).id)
-        await tx.targets.save(target)
+        await tx.targets.change(target)
         return (await _views(tx, [target]))[0]
 
 
@@ -163,4 +164,4 @@ async def change_target(
 async def delete_target(target_id: TargetId, caller: AnyUser, services: Services) -> None:
     """Remove it; refused while a deployment that is under way covers it."""
     async with services.store.transaction() as tx:
-        await tx.targets.delete(target_id)
+        await tx.targets.remove(target_id)

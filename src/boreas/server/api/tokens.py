@@ -6,12 +6,13 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from boreas.domain.access import ApiToken
+from boreas.domain.errors import NotFound
 from boreas.server.auth.callers import AnyUser
 from boreas.server.auth.secrets import fingerprint, new_api_token
 from boreas.server.bodies import Body, Moment, Name, Page, View
 from boreas.server.creation import Creating
 from boreas.server.services import Services
-from boreas.store import Transaction
+from boreas.store import SqlTransaction as Transaction
 
 router = APIRouter(prefix="/api/release/tokens", tags=["tokens"])
 
@@ -56,7 +57,7 @@ async def create_token(
     )
 
     async def make(tx: Transaction) -> NewTokenView:
-        await tx.access.add_token(token)
+        await tx.api_tokens.add(token)
         return NewTokenView(**TokenView.model_validate(token).model_dump(), token=secret)
 
     return await creating.run(make, secret="token")
@@ -65,8 +66,8 @@ async def create_token(
 @router.get("")
 async def list_tokens(caller: AnyUser, services: Services) -> Page[TokenView]:
     """The caller's tokens."""
-    async with services.store.transaction() as tx:
-        found = await tx.access.tokens_of(caller.user.id)
+    async with services.store.reading() as tx:
+        found = await tx.api_tokens.all(within=caller.user.id)
     return Page(items=[TokenView.model_validate(token) for token in found])
 
 
@@ -74,4 +75,7 @@ async def list_tokens(caller: AnyUser, services: Services) -> Page[TokenView]:
 async def delete_token(token_id: str, caller: AnyUser, services: Services) -> None:
     """End a token of the caller at once."""
     async with services.store.transaction() as tx:
-        await tx.access.delete_token(caller.user.id, token_id)
+        token = await tx.api_tokens.get(token_id)
+        if token.user_id != caller.user.id:
+            raise NotFound
+        await tx.api_tokens.remove(token_id)

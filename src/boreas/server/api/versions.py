@@ -13,9 +13,9 @@ from boreas.domain.projects import Version
 from boreas.server.auth.callers import AnyUser
 from boreas.server.bodies import Body, Moment, Name, Page, View
 from boreas.server.creation import Creating
-from boreas.server.paging import USUAL, Cursor, Limit, cut, decoded
+from boreas.server.paging import USUAL, Cursor, Limit
 from boreas.server.services import Services
-from boreas.store import Transaction
+from boreas.store import SqlTransaction as Transaction
 
 router = APIRouter(prefix="/api/release", tags=["versions"])
 
@@ -76,7 +76,7 @@ async def create_version(
     """Make a version; a git ref is resolved to its commit now and never again."""
     async with services.store.transaction() as tx:
         await tx.projects.get(project_id)
-        known = await tx.applications.of(project_id)
+        known = await tx.applications.all(within=project_id)
     _check_artifacts(body, {name for app in known for name in (app.id, app.name)})
     git = None if body.git is None else await services.git.resolve(_git(body.git))
     version = Version(
@@ -124,18 +124,17 @@ async def list_versions(
     cursor: Cursor = None,
 ) -> Page[VersionView]:
     """The project's versions, the newest first."""
-    async with services.store.transaction() as tx:
+    async with services.store.reading() as tx:
         await tx.projects.get(project_id)
-        found = await tx.versions.page(project_id, after=decoded(cursor), limit=limit + 1)
-    page, following = cut(found, limit, lambda version: str(version.sequence))
-    items = [VersionView.model_validate(version) for version in page]
-    return Page(items=items, next_cursor=following)
+        page = await tx.versions.page(within=project_id, cursor=cursor, limit=limit)
+    items = [VersionView.model_validate(version) for version in page.items]
+    return Page(items=items, next_cursor=page.next_cursor)
 
 
 @router.get("/versions/{version_id}")
 async def show_version(version_id: VersionId, caller: AnyUser, services: Services) -> VersionView:
     """One version."""
-    async with services.store.transaction() as tx:
+    async with services.store.reading() as tx:
         return VersionView.model_validate(await tx.versions.get(version_id))
 
 
@@ -143,4 +142,4 @@ async def show_version(version_id: VersionId, caller: AnyUser, services: Service
 async def delete_version(version_id: VersionId, caller: AnyUser, services: Services) -> None:
     """Remove it; refused while a deployment of it exists that is under way."""
     async with services.store.transaction() as tx:
-        await tx.versions.delete(version_id)
+        await tx.versions.remove(version_id)

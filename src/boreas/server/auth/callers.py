@@ -4,9 +4,10 @@ A route without it does not start (`server.app` checks at creation, a test enume
 beyond admin come later; they will be further members of `Who`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
@@ -16,6 +17,9 @@ from boreas.domain.errors import Forbidden, Unauthenticated
 from boreas.server.auth import origin, sessions
 from boreas.server.auth.secrets import API_TOKEN_PREFIX, fingerprint
 from boreas.server.services import ServiceBundle, services_of
+
+
+E = TypeVar("E", bound=Callable[..., Any])
 
 
 class Who(StrEnum):
@@ -71,6 +75,16 @@ Public = Depends(_open_gate)
 """For `dependencies=[Public]` of the few routes that anybody may call."""
 
 
+def checks_itself(who: Who) -> Callable[[E], E]:
+    """Marks a WebSocket endpoint that admits its caller in its own handshake."""
+
+    def mark(endpoint: E) -> E:
+        setattr(endpoint, WHO_ATTRIBUTE, who)
+        return endpoint
+
+    return mark
+
+
 async def authenticated(connection: HTTPConnection, services: ServiceBundle) -> Caller:
     """The caller by bearer token or session cookie; `Unauthenticated` otherwise.
 
@@ -91,11 +105,11 @@ async def _by_token(secret: str, services: ServiceBundle) -> Caller:
     if not secret.startswith(API_TOKEN_PREFIX):
         raise Unauthenticated("Authorization must be `Bearer <API token>`")
     now = services.clock.now()
-    async with services.store.transaction() as tx:
-        found = await tx.access.token_by_secret(fingerprint(secret))
+    async with services.store.reading() as tx:
+        found = await tx.api_tokens.named(fingerprint(secret))
         if found is None or (found.expires_at and found.expires_at <= now):
             raise Unauthenticated("this API token is not known or has ended")
-        user = await tx.access.user(found.user_id)
+        user = await tx.users.get(found.user_id)
     if user.disabled_at is not None:
         raise Unauthenticated("this account is disabled")
     return Caller(user=user, token_id=found.id)
@@ -103,11 +117,11 @@ async def _by_token(secret: str, services: ServiceBundle) -> Caller:
 
 async def _by_session(secret: str, services: ServiceBundle) -> Caller:
     now = services.clock.now()
-    async with services.store.transaction() as tx:
-        session = await tx.access.session(fingerprint(secret))
+    async with services.store.reading() as tx:
+        session = await tx.sessions.find(fingerprint(secret))
         if session is None or session.expires_at <= now:
             raise Unauthenticated("the session has ended; sign in again")
-        user = await tx.access.user(session.user_id)
+        user = await tx.users.get(session.user_id)
     if user.disabled_at is not None:
         raise Unauthenticated("this account is disabled")
     return Caller(user=user, session=session, csrf=origin.csrf_token(secret))
@@ -117,14 +131,11 @@ async def is_still_good(caller: Caller, services: ServiceBundle) -> bool:
     """Asked again and again while a live connection is open: signed out, revoked, disabled?"""
     now = services.clock.now()
     async with services.store.reading() as tx:
-        user = await tx.access.find_user(caller.user.id)
+        user = await tx.users.find(caller.user.id)
         if user is None or user.disabled_at is not None:
             return False
         if caller.session is not None:
-            session = await tx.access.session(caller.session.id_sha256)
+            session = await tx.sessions.find(caller.session.id_sha256)
             return session is not None and session.expires_at > now
-        tokens = await tx.access.tokens_of(caller.user.id)
-    return any(
-        token.id == caller.token_id and (token.expires_at is None or token.expires_at > now)
-        for token in tokens
-    )
+        token = await tx.api_tokens.find(caller.token_id or "")
+    return token is not None and (token.expires_at is None or token.expires_at > now)

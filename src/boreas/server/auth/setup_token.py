@@ -5,8 +5,11 @@
 
 import hmac
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from boreas.domain.errors import Conflict
 from boreas.kit.ids import new_secret
 
 
@@ -35,6 +38,21 @@ class SetupToken:
         """Is this the token? Never, when there is no file."""
         token = self._read()
         return bool(token) and hmac.compare_digest(token.encode(), given.strip().encode())
+
+    @contextmanager
+    def spent(self) -> Iterator[None]:
+        """Only one caller gets in, and the token is gone; an error inside gives it back."""
+        aside = self.path.with_suffix(".spent")
+        try:
+            self.path.rename(aside)
+        except FileNotFoundError:
+            raise Conflict("the setup token was used already") from None
+        try:
+            yield
+        except BaseException:
+            aside.rename(self.path)
+            raise
+        aside.unlink()
 
     def burn(self) -> None:
         """The token is spent."""

@@ -1,0 +1,219 @@
+"""What a person can do with a deployment: start, confirm, reject, pause, resume, cancel, go back."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Query, Response
+from starlette.responses import JSONResponse
+
+from boreas.domain.deployments import TERMINAL, Deployment
+from boreas.domain.ids import DeploymentId, TargetId, TaskId
+from boreas.domain.orders import ReleaseBody
+from boreas.engine import people, people_targets, successor
+from boreas.engine.snapshot import Decision, ReleaseView
+from boreas.engine.successor import NewDeployment
+from boreas.server.auth.callers import AnyUser
+from boreas.server.creation import Creating, Creation
+from boreas.server.deployment_bodies import CancelBody, CommentBody
+from boreas.server.deployment_views import DeploymentDetailView, detail_view
+from boreas.server.services import ServiceBundle, Services
+from boreas.server.showing import load, names_for, shown
+from boreas.server.wishes import Wish, announce, grant
+from boreas.store import SqlTransaction as Transaction
+
+router = APIRouter(prefix="/api/v1/deployments/{deployment_id}", tags=["deployments"])
+
+Comment = Annotated[CommentBody | None, Body()]
+NewOne = {201: {"model": DeploymentDetailView, "description": "A new deployment was made."}}
+
+
+async def _granted(
+    services: ServiceBundle, deployment_id: DeploymentId, wish: Wish
+) -> DeploymentDetailView:
+    """Carry the wish out and answer what the deployment is now."""
+    await grant(services, deployment_id, wish)
+    return await shown(services, deployment_id)
+
+
+@router.post("/start")
+async def start_deployment(
+    deployment_id: DeploymentId, caller: AnyUser, services: Services
+) -> DeploymentDetailView:
+    """Begin as soon as its turn comes (when it was made with `autoStart: false`)."""
+    return await _granted(
+        services, deployment_id, lambda it, now: people.start(it, caller.name, now=now)
+    )
+
+
+@router.post("/confirm")
+async def confirm_deployment(
+    deployment_id: DeploymentId, caller: AnyUser, services: Services, body: Comment = None
+) -> DeploymentDetailView:
+    """Agree to the approval that is waited for; who and when are recorded."""
+    said = body or CommentBody()
+
+    def wish(it: Deployment, now: datetime) -> Decision:
+        return people.confirm(
+            it, caller.name, now=now, gate_id=said.gate_id, comment=said.comment
+        )
+
+    return await _granted(services, deployment_id, wish)
+
+
+@router.post("/reject")
+async def reject_deployment(
+    deployment_id: DeploymentId, caller: AnyUser, services: Services, body: Comment = None
+) -> DeploymentDetailView:
+    """Refuse it: what was changed goes back; if nothing was, it is cancelled."""
+    said = body or CommentBody()
+
+    def wish(it: Deployment, now: datetime) -> Decision:
+        return people.reject(it, caller.name, now=now, gate_id=said.gate_id, comment=said.comment)
+
+    return await _granted(services, deployment_id, wish)
+
+
+@router.post("/pause")
+async def pause_deployment(
+    deployment_id: DeploymentId, caller: AnyUser, services: Services
+) -> DeploymentDetailView:
+    """Start nothing new until it is resumed."""
+    return await _granted(
+        services, deployment_id, lambda it, now: people.pause(it, caller.name, now=now)
+    )
+
+
+@router.post("/resume")
+async def resume_deployment(
+    deployment_id: DeploymentId, caller: AnyUser, services: Services
+) -> DeploymentDetailView:
+    """Go on after a pause."""
+    return await _granted(
+        services, deployment_id, lambda it, now: people.resume(it, caller.name, now=now)
+    )
+
+
+@router.post("/cancel")
+async def cancel_deployment(
+    deployment_id: DeploymentId,
+    caller: AnyUser,
+    services: Services,
+    rollback: Annotated[bool, Query(description="Also bring back what was changed.")] = False,
+    body: Annotated[CancelBody | None, Body()] = None,
+) -> DeploymentDetailView:
+    """Ask for the end; it is `cancelled` when every agent has stopped."""
+    said = body or CancelBody()
+    back = rollback or said.rollback
+
+    def wish(it: Deployment, now: datetime) -> Decision:
+        return people.cancel(it, caller.name, now=now, rollback=back, comment=said.comment)
+
+    return await _granted(services, deployment_id, wish)
+
+
+@router.post("/rollback", responses=NewOne)
+async def roll_back_deployment(
+    deployment_id: DeploymentId,
+    caller: AnyUser,
+    services: Services,
+    creating: Creating,
+    body: Comment = None,
+) -> Response:
+    """Every changed target back to what it ran before: in place, or as a new deployment (201)."""
+    comment = (body or CommentBody()).comment
+    return await _in_place_or_anew(
+        services,
+        deployment_id,
+        creating,
+        lambda it, now: people.rollback(it, caller.name, now=now, comment=comment),
+        _Succession(services, caller.name, successor.rollback_of),
+    )
+
+
+@router.post("/retry", responses=NewOne)
+async def retry_deployment(
+    deployment_id: DeploymentId, caller: AnyUser, services: Services, creating: Creating
+) -> Response:
+    """Only what failed, with the same snapshot: in place, or as a new deployment (201)."""
+    return await _in_place_or_anew(
+        services,
+        deployment_id,
+        creating,
+        lambda it, now: people_targets.retry_failed(it, caller.name, now=now),
+        _Succession(services, caller.name, successor.retry_of),
+    )
+
+
+@router.post("/targets/{target_id}/ignore")
+async def ignore_target(
+    deployment_id: DeploymentId,
+    target_id: TargetId,
+    caller: AnyUser,
+    services: Services,
+    task_id: Annotated[TaskId | None, Query(alias="taskId")] = None,
+    body: Comment = None,
+) -> DeploymentDetailView:
+    """This target counts no more, in one task or in all of them."""
+    comment = (body or CommentBody()).comment
+
+    def wish(it: Deployment, now: datetime) -> Decision:
+        return people_targets.ignore_target(
+            it, target_id, caller.name, now=now, task_id=task_id, comment=comment
+        )
+
+    return await _granted(services, deployment_id, wish)
+
+
+class _Succession:
+    """Makes a new deployment out of a finished one."""
+
+    def __init__(
+        self,
+        services: ServiceBundle,
+        by: str,
+        make: Callable[[Deployment, NewDeployment], Deployment],
+    ) -> None:
+        self._services = services
+        self._by = by
+        self._make = make
+
+    async def create(
+        self, tx: Transaction, finished_id: DeploymentId
+    ) -> DeploymentDetailView:
+        now = self._services.clock.now()
+        loaded = await load(tx, self._services, finished_id)
+        snapshot = loaded.snapshot
+        new = NewDeployment(
+            id=DeploymentId(self._services.ids("dep")),
+            number=0,
+            by=self._by,
+            now=now,
+            live=snapshot.live,
+            target_names=snapshot.target_names,
+        )
+        releases: list[ReleaseBody] = []
+        views: list[ReleaseView] = []
+        # It points at the releases of the first one; they are not stored again.
+        made = await tx.deployments.create(
+            self._make(snapshot.deployment, new), releases, views, wake_at=now
+        )
+        await announce(tx, made)
+        return detail_view(made, await names_for(tx, loaded), now, {})
+
+
+async def _in_place_or_anew(
+    services: ServiceBundle,
+    deployment_id: DeploymentId,
+    creating: Creation,
+    wish: Wish,
+    succession: _Succession,
+) -> Response:
+    async with services.store.reading() as tx:
+        finished = (await load(tx, services, deployment_id)).snapshot.deployment.state in TERMINAL
+    if not finished:
+        view = await _granted(services, deployment_id, wish)
+        return JSONResponse(view.model_dump(mode="json", by_alias=True))
+    response = await creating.run(lambda tx: succession.create(tx, deployment_id))
+    services.wakes.due()
+    return response

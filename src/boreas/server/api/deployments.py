@@ -1,0 +1,221 @@
+"""Deployments: asked for, planned, listed, looked at, explained."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from boreas.domain.deployments import DeploymentState
+from boreas.domain.fleet import AgentView as AgentSeen
+from boreas.domain.ids import AgentId, ApplicationId, DeploymentId
+from boreas.engine.explain import explain, reasons
+from boreas.engine.plan import DeploymentRequest, lay_out
+from boreas.engine.preview import plan_preview
+from boreas.server.auth.callers import AnyUser
+from boreas.server.bodies import V1Page, V1View
+from boreas.server.creation import Creating
+from boreas.server.deployment_bodies import (
+    DeploymentBody,
+    application_named,
+    new_task_requests,
+)
+from boreas.server.deployment_views import (
+    DeploymentDetailView,
+    DeploymentView,
+    EventView,
+    ReasonView,
+    detail_view,
+    event_view,
+    reason_view,
+)
+from boreas.server.ground import Frozen, Site, freeze, read_site
+from boreas.server.paging import USUAL, Cursor, Limit
+from boreas.server.plan_views import PlanView, plan_view
+from boreas.server.services import ServiceBundle, Services
+from boreas.server.showing import load, shown, shown_list
+from boreas.server.strategy_bodies import strategy_of
+from boreas.server.wishes import announce
+from boreas.store import SqlTransaction as Transaction
+from boreas.store.history import Wanted
+
+router = APIRouter(prefix="/api/v1/deployments", tags=["deployments"])
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=DeploymentDetailView,
+    responses={200: {"model": PlanView, "description": "`dryRun`: the plan, nothing done."}},
+)
+async def create_deployment(
+    body: DeploymentBody, caller: AnyUser, services: Services, creating: Creating
+) -> Response:
+    """Lay out a deployment and, unless `autoStart` is false, let it begin as its turn comes."""
+    if body.dry_run:
+        return await _dry_run(body, caller.name, services)
+
+    async def make(tx: Transaction) -> DeploymentDetailView:
+        request, frozen = await _asked(tx, body, caller.name, services)
+        now = services.clock.now()
+        deployment = lay_out(request, frozen.ground, now)
+        stored = await tx.deployments.create(
+            deployment, frozen.releases, frozen.views, wake_at=now
+        )
+        await announce(tx, stored)
+        return detail_view(stored, frozen.names, now, {})
+
+    response = await creating.run(make)
+    services.wakes.due()
+    return response
+
+
+async def _dry_run(body: DeploymentBody, by: str, services: ServiceBundle) -> Response:
+    now = services.clock.now()
+    async with services.store.reading() as tx:
+        request, frozen = await _asked(tx, body, by, services)
+        deployment = lay_out(request, frozen.ground, now)
+        agents = await _agents_of(tx, frozen)
+        live = {it.release_id for it in frozen.ground.live.values() if it.release_id}
+        releases = await tx.deployments.release_views(live)
+    preview = plan_preview(deployment, frozen.ground, agents)
+    versions = {str(id_): view.version for id_, view in releases.items()}
+    view = plan_view(deployment, frozen.ground, preview, frozen.names, versions)
+    return Response(view.model_dump_json(by_alias=True), media_type="application/json")
+
+
+async def _agents_of(tx: Transaction, frozen: Frozen) -> dict[AgentId, AgentSeen]:
+    found = {}
+    for agent_id in {target.agent_id for target in frozen.ground.targets}:
+        agent = await tx.agents.find(agent_id)
+        if agent is not None:
+            found[agent_id] = AgentSeen(
+                id=agent.id,
+                name=agent.name,
+                online=agent.online,
+                revoked=agent.revoked_at is not None,
+            )
+    return found
+
+
+async def _asked(
+    tx: Transaction, body: DeploymentBody, by: str, services: ServiceBundle
+) -> tuple[DeploymentRequest, Frozen]:
+    """The engine's request, on ground that was read in this transaction."""
+    site = await read_site(tx, body.version_id, body.environment_id)
+    names = site.ids_by_name
+    deployment_id = DeploymentId(services.ids("dep"))
+    frozen = await freeze(tx, site, _chosen(body, site), deployment_id)
+    in_order = tuple(
+        application_named(names, given, f"mustInOrder[{index}]")
+        for index, given in enumerate(body.must_in_order)
+    )
+    request = DeploymentRequest(
+        id=deployment_id,
+        number=0,
+        project_id=site.version.project_id,
+        environment_id=site.environment.id,
+        version_id=site.version.id,
+        created_by=by,
+        strategy=strategy_of(body.strategy),
+        must_in_order=in_order,
+        manual_approval=body.manual_approval,
+        approval_policy=site.environment.approval_policy,
+        tasks=None if body.tasks is None else new_task_requests(body.tasks, names),
+        started=body.auto_start,
+    )
+    return request, frozen
+
+
+def _chosen(body: DeploymentBody, site: Site) -> Sequence[ApplicationId]:
+    if body.application_ids is None:
+        return [application.id for application in site.applications]
+    return [
+        application_named(site.ids_by_name, given, f"applicationIds[{index}]")
+        for index, given in enumerate(body.application_ids)
+    ]
+
+
+@router.get("")
+async def list_deployments(
+    caller: AnyUser,
+    services: Services,
+    limit: Limit = USUAL,
+    cursor: Cursor = None,
+    project_id: Annotated[str | None, Query(alias="projectId")] = None,
+    environment_id: Annotated[str | None, Query(alias="environmentId")] = None,
+    application_id: Annotated[str | None, Query(alias="applicationId")] = None,
+    version_id: Annotated[str | None, Query(alias="versionId")] = None,
+    status: Annotated[list[DeploymentState] | None, Query()] = None,
+    active: bool | None = None,
+    q: Annotated[str, Query(max_length=200)] = "",
+) -> V1Page[DeploymentView]:
+    """The newest first; `q` looks into number, version, creator and id."""
+    wanted = Wanted(
+        project_id=project_id,
+        environment_id=environment_id,
+        application_id=application_id,
+        version_id=version_id,
+        states=tuple(status or ()),
+        active=active,
+        text=q,
+    )
+    async with services.store.reading() as tx:
+        page = await tx.deployments.page(wanted, cursor=cursor, limit=limit)
+        views = await shown_list(tx, services, page.items)
+    return V1Page(items=views, next_cursor=page.next_cursor)
+
+
+@router.get("/{deployment_id}")
+async def show_deployment(
+    deployment_id: DeploymentId, caller: AnyUser, services: Services
+) -> DeploymentDetailView:
+    """One deployment with its tasks and the last lines of their logs."""
+    return await shown(services, deployment_id)
+
+
+class EventsView(V1View):
+    """What happened, oldest first; ask again with `after=lastSeq`."""
+
+    items: list[EventView]
+    last_seq: int
+
+
+@router.get("/{deployment_id}/events")
+async def list_events(
+    deployment_id: DeploymentId,
+    caller: AnyUser,
+    services: Services,
+    after: Annotated[int, Query(ge=0)] = 0,
+    limit: Limit = 500,
+) -> EventsView:
+    """The deployment's history."""
+    async with services.store.reading() as tx:
+        await tx.deployments.get(deployment_id)
+        found = await tx.deployments.events(deployment_id, after=after, limit=limit)
+    return EventsView(
+        items=[event_view(event) for event in found],
+        last_seq=found[-1].sequence if found else after,
+    )
+
+
+class ExplanationView(V1View):
+    """Why it stands where it stands, in words and as reasons."""
+
+    deployment_id: str
+    text: str
+    reasons: list[ReasonView]
+
+
+@router.get("/{deployment_id}/explain")
+async def explain_deployment(
+    deployment_id: DeploymentId, caller: AnyUser, services: Services
+) -> ExplanationView:
+    """A sentence for each wait, hold, skip and going-back."""
+    async with services.store.reading() as tx:
+        snapshot = (await load(tx, services, deployment_id)).snapshot
+    now = services.clock.now()
+    return ExplanationView(
+        deployment_id=deployment_id,
+        text=explain(snapshot, now),
+        reasons=[reason_view(reason) for reason in reasons(snapshot, now)],
+    )

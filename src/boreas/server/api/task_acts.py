@@ -1,0 +1,113 @@
+"""What a person can do with one task: confirm, reject, retry, skip."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Body
+
+from boreas.domain.deployments import Deployment
+from boreas.domain.errors import NotFound
+from boreas.domain.ids import DeploymentId, TaskId
+from boreas.engine import people, people_targets
+from boreas.engine.snapshot import Decision
+from boreas.server.auth.callers import AnyUser
+from boreas.server.deployment_bodies import CommentBody
+from boreas.server.deployment_views import DeploymentDetailView
+from boreas.server.services import ServiceBundle, Services
+from boreas.server.showing import shown
+from boreas.server.wishes import Wish, grant
+
+router = APIRouter(
+    prefix="/api/v1/deployments/{deployment_id}/tasks/{task_id}", tags=["tasks"]
+)
+
+Comment = Annotated[CommentBody | None, Body()]
+
+
+async def _granted(
+    services: ServiceBundle, deployment_id: DeploymentId, task_id: TaskId, wish: Wish
+) -> DeploymentDetailView:
+    def checked(deployment: Deployment, now: datetime) -> Decision:
+        if all(task.id != task_id for task in deployment.tasks):
+            raise NotFound(f"this deployment has no task {task_id!r}")
+        return wish(deployment, now)
+
+    await grant(services, deployment_id, checked)
+    return await shown(services, deployment_id)
+
+
+@router.post("/confirm")
+async def confirm_task(
+    deployment_id: DeploymentId,
+    task_id: TaskId,
+    caller: AnyUser,
+    services: Services,
+    body: Comment = None,
+) -> DeploymentDetailView:
+    """Agree to the approval that this task waits for."""
+    said = body or CommentBody()
+
+    def wish(it: Deployment, now: datetime) -> Decision:
+        return people.confirm(
+            it,
+            caller.name,
+            now=now,
+            gate_id=said.gate_id,
+            task_id=task_id,
+            comment=said.comment,
+        )
+
+    return await _granted(services, deployment_id, task_id, wish)
+
+
+@router.post("/reject")
+async def reject_task(
+    deployment_id: DeploymentId,
+    task_id: TaskId,
+    caller: AnyUser,
+    services: Services,
+    body: Comment = None,
+) -> DeploymentDetailView:
+    """Refuse it: what was changed goes back."""
+    said = body or CommentBody()
+
+    def wish(it: Deployment, now: datetime) -> Decision:
+        return people.reject(
+            it,
+            caller.name,
+            now=now,
+            gate_id=said.gate_id,
+            task_id=task_id,
+            comment=said.comment,
+        )
+
+    return await _granted(services, deployment_id, task_id, wish)
+
+
+@router.post("/retry")
+async def retry_task(
+    deployment_id: DeploymentId, task_id: TaskId, caller: AnyUser, services: Services
+) -> DeploymentDetailView:
+    """Try again what failed in this task, while the deployment is still active."""
+
+    def wish(it: Deployment, now: datetime) -> Decision:
+        return people_targets.retry_failed(it, caller.name, now=now, task_id=task_id)
+
+    return await _granted(services, deployment_id, task_id, wish)
+
+
+@router.post("/skip")
+async def skip_task(
+    deployment_id: DeploymentId,
+    task_id: TaskId,
+    caller: AnyUser,
+    services: Services,
+    body: Comment = None,
+) -> DeploymentDetailView:
+    """Count a task that was not started as done."""
+    said = body or CommentBody()
+
+    def wish(it: Deployment, now: datetime) -> Decision:
+        return people_targets.skip_task(it, task_id, caller.name, now=now, comment=said.comment)
+
+    return await _granted(services, deployment_id, task_id, wish)

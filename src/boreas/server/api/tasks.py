@@ -1,0 +1,229 @@
+"""The graph of a deployment: its tasks one by one, or the whole list at once.
+
+Editing follows optimistic locking: `revision` is the `workflowRevision` that was edited, a stale
+one is a 409; left out, the present one is meant.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from boreas.domain.deployments import Deployment, Task
+from boreas.domain.errors import NotFound
+from boreas.domain.ids import DeploymentId, TaskId
+from boreas.engine import edit
+from boreas.engine.plan import Ground
+from boreas.engine.snapshot import Decision
+from boreas.server.auth.callers import AnyUser
+from boreas.server.bodies import V1Page, V1View
+from boreas.server.creation import Creating
+from boreas.server.deployment_bodies import (
+    ApplicationNames,
+    NewTaskBody,
+    TaskFields,
+    WorkflowBody,
+    new_task_request,
+    placed_task_request,
+)
+from boreas.server.deployment_views import Names, TaskView, task_view
+from boreas.server.ground import ground_of
+from boreas.server.services import ServiceBundle, Services
+from boreas.server.showing import load, names_for, shown
+from boreas.server.wishes import WishWithGround, grant_in, grant_with_ground
+from boreas.store import SqlTransaction as Transaction
+
+router = APIRouter(prefix="/api/v1/deployments/{deployment_id}", tags=["tasks"])
+
+Revision = Annotated[int | None, Query(description="The `workflowRevision` that was edited.")]
+Edit = Callable[[Deployment, Ground, ApplicationNames, datetime], Decision]
+
+
+class WorkflowSaved(V1View):
+    """The workflow was saved; send `revision` with the next edit."""
+
+    success: bool = True
+    message: str = "工作流已更新"
+    revision: int
+
+
+def _editing(make: Edit) -> WishWithGround:
+    """An edit that first reads the ground it stands on."""
+
+    async def wish(tx: Transaction, deployment: Deployment, now: datetime) -> Decision:
+        ground = await ground_of(tx, deployment)
+        by_name = {it.name: it.id for it in ground.applications}
+        names = {**by_name, **{it.id: it.id for it in ground.applications}}
+        return make(deployment, ground, names, now)
+
+    return wish
+
+
+@router.put("/workflow")
+async def replace_workflow(
+    deployment_id: DeploymentId, body: WorkflowBody, caller: AnyUser, services: Services
+) -> WorkflowSaved:
+    """Replace the whole list of tasks; what a task leaves out stays as it is."""
+
+    def make(
+        deployment: Deployment, ground: Ground, names: ApplicationNames, now: datetime
+    ) -> Decision:
+        present = {task.id: task for task in deployment.tasks}
+        requests = [
+            placed_task_request(
+                each, each.id, present.get(TaskId(each.id)), names, place=f"tasks[{index}]."
+            )
+            for index, each in enumerate(body.tasks)
+        ]
+        expected = deployment.workflow_revision if body.revision is None else body.revision
+        return edit.edit_workflow(
+            deployment, requests, caller.name, ground=ground, expected=expected, now=now
+        )
+
+    decision = await grant_with_ground(services, deployment_id, _editing(make))
+    return WorkflowSaved(revision=decision.next.workflow_revision)
+
+
+@router.get("/tasks")
+async def list_tasks(
+    deployment_id: DeploymentId, caller: AnyUser, services: Services
+) -> V1Page[TaskView]:
+    """All tasks in their order."""
+    return V1Page(items=(await shown(services, deployment_id)).tasks)
+
+
+@router.post("/tasks", status_code=201, response_model=TaskView)
+async def add_task(
+    deployment_id: DeploymentId,
+    body: NewTaskBody,
+    caller: AnyUser,
+    services: Services,
+    creating: Creating,
+    revision: Revision = None,
+) -> Response:
+    """One more task."""
+    added: list[TaskId] = []
+
+    def make(
+        deployment: Deployment, ground: Ground, names: ApplicationNames, now: datetime
+    ) -> Decision:
+        request = new_task_request(body, names, order=_last_order(deployment.tasks) + 1)
+        added.append(request.id)
+        return edit.add_task(
+            deployment,
+            request,
+            caller.name,
+            ground=ground,
+            expected=revision or deployment.workflow_revision,
+            now=now,
+        )
+
+    async def create(tx: Transaction) -> TaskView:
+        now = services.clock.now()
+        decision = await grant_in(tx, now, deployment_id, _editing(make))
+        names = await names_for(tx, await load(tx, services, deployment_id))
+        return _one(decision.next, added[0], names, now)
+
+    response = await creating.run(create)
+    services.wakes.due()
+    return response
+
+
+def _last_order(tasks: Sequence[Task]) -> int:
+    return max((task.order for task in tasks), default=-1)
+
+
+def _one(deployment: Deployment, task_id: str, names: Names, now: datetime) -> TaskView:
+    task = next((each for each in deployment.tasks if each.id == task_id), None)
+    if task is None:
+        raise NotFound(f"this deployment has no task {task_id!r}")
+    executions = [each for each in deployment.executions if each.task_id == task_id]
+    return task_view(deployment, task, executions, names, now)
+
+
+async def _shown_task(
+    services: ServiceBundle, deployment_id: DeploymentId, task_id: str
+) -> TaskView:
+    view = await shown(services, deployment_id)
+    found = next((task for task in view.tasks if task.id == task_id), None)
+    if found is None:
+        raise NotFound(f"this deployment has no task {task_id!r}")
+    return found
+
+
+@router.get("/tasks/{task_id}")
+async def show_task(
+    deployment_id: DeploymentId, task_id: str, caller: AnyUser, services: Services
+) -> TaskView:
+    """One task."""
+    return await _shown_task(services, deployment_id, task_id)
+
+
+@router.put("/tasks/{task_id}")
+async def change_task(
+    deployment_id: DeploymentId,
+    task_id: TaskId,
+    body: TaskFields,
+    caller: AnyUser,
+    services: Services,
+    revision: Revision = None,
+) -> TaskView:
+    """Change a task that was not started; what is left out stays as it is."""
+
+    def make(
+        deployment: Deployment, ground: Ground, names: ApplicationNames, now: datetime
+    ) -> Decision:
+        present = next((task for task in deployment.tasks if task.id == task_id), None)
+        if present is None:
+            raise NotFound(f"this deployment has no task {task_id!r}")
+        request = placed_task_request(body, task_id, present, names)
+        return edit.update_task(
+            deployment,
+            request,
+            caller.name,
+            ground=ground,
+            expected=revision or deployment.workflow_revision,
+            now=now,
+        )
+
+    await grant_with_ground(services, deployment_id, _editing(make))
+    return await _shown_task(services, deployment_id, task_id)
+
+
+@router.patch("/tasks/{task_id}")
+async def patch_task(
+    deployment_id: DeploymentId,
+    task_id: TaskId,
+    body: TaskFields,
+    caller: AnyUser,
+    services: Services,
+    revision: Revision = None,
+) -> TaskView:
+    """The same as PUT: what is left out stays as it is."""
+    return await change_task(deployment_id, task_id, body, caller, services, revision)
+
+
+@router.delete("/tasks/{task_id}", status_code=204)
+async def delete_task(
+    deployment_id: DeploymentId,
+    task_id: TaskId,
+    caller: AnyUser,
+    services: Services,
+    revision: Revision = None,
+) -> None:
+    """Remove a task that was not started; refused while another one names it in `blockBy`."""
+
+    def make(
+        deployment: Deployment, ground: Ground, names: ApplicationNames, now: datetime
+    ) -> Decision:
+        return edit.delete_task(
+            deployment,
+            task_id,
+            caller.name,
+            ground=ground,
+            expected=revision or deployment.workflow_revision,
+            now=now,
+        )
+
+    await grant_with_ground(services, deployment_id, _editing(make))

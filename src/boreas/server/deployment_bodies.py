@@ -1,0 +1,246 @@
+"""What callers send about deployments and tasks, and how it becomes the engine's requests.
+
+Applications may be named by id or by name, as the founding documents do. A task without an id is
+called `<application>-<type>`.
+"""
+
+import json
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from boreas.domain.deployments import Task
+from boreas.domain.errors import invalid
+from boreas.domain.ids import ApplicationId, TaskId
+from boreas.domain.workflow import TaskRequest, TaskType
+from boreas.server.bodies import Name, Text, V1Body
+from boreas.server.strategy_bodies import StrategyBody
+
+MOST_TASKS = 10_000
+
+
+def _an_id(text: str) -> str:
+    if not text or len(text) > 200 or text != text.strip():
+        raise ValueError("is not an id; write 1 to 200 characters without spaces around them")
+    if "," in text or "/" in text or any(unicodedata.category(c) in ("Cc", "Cs") for c in text):
+        raise ValueError("has a comma, a slash or a control character; choose a plain id")
+    return text
+
+
+def _blockers(value: Any) -> Any:
+    """`"a,b"` or `["a", "b"]`; null and empty are nothing."""
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _payload(value: Any) -> Any:
+    """The documents call it a text; an object says the same without quoting."""
+    if value is None or value == "":
+        return {}
+    if isinstance(value, str):
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError('is not an object; write {"command": "..."}') from None
+    return value
+
+
+TaskIdText = Annotated[str, AfterValidator(_an_id)]
+Blockers = Annotated[
+    list[str],
+    BeforeValidator(_blockers, json_schema_input_type=str | list[str] | None),
+    Field(max_length=MOST_TASKS),
+]
+Payload = Annotated[
+    dict[str, Any],
+    BeforeValidator(_payload, json_schema_input_type=dict[str, Any] | str | None),
+]
+Timeout = Annotated[float, Field(gt=0, le=31_536_000)]
+
+READ_ONLY = frozenset(
+    {
+        "deploymentId",
+        "status",
+        "reason",
+        "confirmedBy",
+        "confirmedAt",
+        "createdAt",
+        "updatedAt",
+        "startedAt",
+        "completedAt",
+        "duration",
+        "result",
+        "logs",
+        "executions",
+        "batches",
+        "blueGreen",
+        "firstDeployment",
+        "application",
+    }
+)
+"""What the server answers about a task; sent back unread, so that what was got can be put."""
+
+
+class TaskFields(V1Body):
+    """The parts of a task that can be written."""
+
+    also: ClassVar[Mapping[str, str]] = {"blockedBy": "blockBy"}
+
+    name: Name | None = None
+    app_id: str | None = None
+    type: TaskType | None = None
+    block_by: Blockers = Field(default_factory=list)
+    order: int | None = Field(default=None, ge=-1_000_000, le=1_000_000)
+    payload: Payload = Field(default_factory=dict)
+    require_confirm: bool = False
+    timeout_seconds: Timeout | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_read_only(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        return {key: item for key, item in value.items() if key not in READ_ONLY}
+
+
+class NewTaskBody(TaskFields):
+    """A task of a new deployment, or one to add."""
+
+    id: TaskIdText | None = None
+    type: TaskType
+
+
+class PlacedTaskBody(TaskFields):
+    """A task in the list of a workflow; what is left out stays as it is."""
+
+    id: TaskIdText
+
+
+class DeploymentBody(V1Body):
+    """A new deployment. `applicationIds` left out: every application of the project."""
+
+    version_id: str
+    environment_id: str
+    application_ids: list[str] | None = Field(default=None, max_length=1000)
+    must_in_order: list[str] = Field(default_factory=list, max_length=1000)
+    strategy: StrategyBody | None = None
+    manual_approval: bool = False
+    tasks: list[NewTaskBody] | None = Field(default=None, max_length=MOST_TASKS)
+    auto_start: bool = True
+    dry_run: bool = False
+
+
+class WorkflowBody(V1Body):
+    """The whole list of tasks; `revision` is the `workflowRevision` it was made from."""
+
+    tasks: list[PlacedTaskBody] = Field(max_length=MOST_TASKS)
+    revision: int | None = None
+
+
+class CommentBody(V1Body):
+    """Words for the record; `gateId` says which approval is meant when several are open."""
+
+    comment: Text = ""
+    gate_id: str | None = None
+
+
+class CancelBody(V1Body):
+    """`rollback`: also bring back what was changed."""
+
+    comment: Text = ""
+    rollback: bool = False
+
+
+ApplicationNames = Mapping[str, ApplicationId]
+"""Ids by id and by name."""
+
+
+def application_named(names: ApplicationNames, given: str, field: str) -> ApplicationId:
+    """The application with this id or name."""
+    found = names.get(given)
+    if found is None:
+        mend = "write the id or the name of an application of this project"
+        raise invalid(field, f"there is no application {given!r}", mend)
+    return found
+
+
+def new_task_requests(
+    bodies: Sequence[NewTaskBody], names: ApplicationNames
+) -> tuple[TaskRequest, ...]:
+    """The tasks of a new deployment."""
+    return tuple(
+        new_task_request(body, names, place=f"tasks[{index}].", order=index)
+        for index, body in enumerate(bodies)
+    )
+
+
+def new_task_request(
+    body: NewTaskBody, names: ApplicationNames, *, place: str = "", order: int = 0
+) -> TaskRequest:
+    """One new task."""
+    application = None
+    if body.app_id:
+        application = application_named(names, body.app_id, f"{place}appId")
+    task_id = body.id or _usual_id(body, place)
+    return TaskRequest(
+        id=TaskId(task_id),
+        name=body.name or task_id,
+        type=body.type,
+        application_id=application,
+        block_by=tuple(TaskId(each) for each in body.block_by),
+        order=order if body.order is None else body.order,
+        payload=body.payload,
+        require_confirm=body.require_confirm,
+        timeout_seconds=body.timeout_seconds,
+    )
+
+
+def _usual_id(body: NewTaskBody, place: str) -> str:
+    if not body.app_id:
+        raise invalid(f"{place}id", "is missing", "write an id, unique in this deployment")
+    return f"{body.app_id}-{body.type.value}"
+
+
+def placed_task_request(
+    body: TaskFields,
+    task_id: str,
+    present: Task | None,
+    names: ApplicationNames,
+    *,
+    place: str = "",
+) -> TaskRequest:
+    """A task as a workflow's list wants it: given parts from the body, the rest as it is."""
+    if present is None:
+        given = body.model_dump(exclude_unset=True, by_alias=True) | {"id": task_id}
+        if "type" not in given or given["type"] is None:
+            raise invalid(f"{place}type", "is missing", "a new task needs a type")
+        return new_task_request(NewTaskBody.model_validate(given), names, place=place)
+    given_names = body.model_fields_set
+    application = present.application_id
+    if "app_id" in given_names:
+        application = (
+            application_named(names, body.app_id, f"{place}appId") if body.app_id else None
+        )
+    block_by = present.block_by
+    if "block_by" in given_names:
+        block_by = tuple(TaskId(each) for each in body.block_by)
+    return TaskRequest(
+        id=present.id,
+        name=body.name or present.name,
+        type=body.type or present.type,
+        application_id=application,
+        block_by=block_by,
+        order=present.order if body.order is None else body.order,
+        payload=body.payload if "payload" in given_names else present.payload,
+        require_confirm=(
+            body.require_confirm if "require_confirm" in given_names else present.require_confirm
+        ),
+        timeout_seconds=(
+            body.timeout_seconds if "timeout_seconds" in given_names else present.timeout_seconds
+        ),
+    )

@@ -1,0 +1,434 @@
+"""A deployment as the documents show it, camelCase. Pure: values and names in, models out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from boreas.domain.deployments import (
+    TERMINAL,
+    Batch,
+    Deployment,
+    Execution,
+    Gate,
+    GateState,
+    Reason,
+    Task,
+    TaskState,
+)
+from boreas.domain.events import Event
+from boreas.engine.explain import blocked_words
+from boreas.engine.progress import progress_of
+from boreas.engine.waves import is_blue_green
+from boreas.server.bodies import Moment, V1View
+from boreas.server.strategy_bodies import grayscale, strategy_view
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What the ids in a deployment are called."""
+
+    version: str = ""
+    environment: str = ""
+    applications: Mapping[str, str] = field(default_factory=dict)
+    targets: Mapping[str, str] = field(default_factory=dict)
+    agents: Mapping[str, str] = field(default_factory=dict)
+
+
+class ReasonView(V1View):
+    """Why something waits: a stable code with its parameters, and the sentence."""
+
+    code: str
+    text: str
+    params: dict[str, Any]
+    task_id: str | None
+
+
+class AnswerView(V1View):
+    """One person's word at an approval."""
+
+    by: str
+    at: Moment
+    confirmed: bool
+    comment: str
+
+
+class GateView(V1View):
+    """An approval that was asked for."""
+
+    id: str
+    kind: str
+    state: str
+    task_id: str | None
+    step: int | None
+    opened_at: Moment
+    expires_at: Moment
+    closed_at: Moment | None
+    answers: list[AnswerView]
+
+
+class ExecutionView(V1View):
+    """One attempt of a task on one target."""
+
+    id: str
+    target: str
+    target_id: str
+    agent: str
+    agent_id: str
+    state: str
+    kind: str
+    phase: str
+    batch: int
+    attempt: int
+    exit_code: int | None
+    started_at: Moment | None
+    completed_at: Moment | None
+    reason: str | None
+    ignored: bool
+
+
+class BatchView(V1View):
+    """Targets that are started together."""
+
+    number: int
+    step: int
+    target_ids: list[str]
+    targets: list[str]
+
+
+class TaskView(V1View):
+    """A node of the deployment's graph; `logs` are its last lines."""
+
+    id: str
+    deployment_id: str
+    app_id: str | None
+    application: str | None
+    name: str
+    type: str
+    status: str
+    block_by: str
+    order: int
+    payload: dict[str, Any]
+    require_confirm: bool
+    confirmed_by: str | None
+    confirmed_at: Moment | None
+    timeout_seconds: float | None
+    reason: str | None
+    created_at: Moment
+    updated_at: Moment
+    started_at: Moment | None
+    completed_at: Moment | None
+    duration: float | None
+    blue_green: bool
+    first_deployment: bool
+    batches: list[BatchView]
+    executions: list[ExecutionView]
+    logs: list[str]
+
+
+class DeploymentView(V1View):
+    """A deployment in a list."""
+
+    id: str
+    number: int
+    project_id: str
+    version_id: str
+    version: str
+    environment_id: str
+    environment_ids: list[str]
+    environments: list[str]
+    application_ids: list[str]
+    applications: list[str]
+    must_in_order: list[str]
+    status: str
+    phase: str
+    progress: int
+    revision: int
+    workflow_revision: int
+    waiting_for: list[str]
+    waiting_reasons: list[ReasonView]
+    error_message: str
+    manual_approval: bool
+    require_confirm: bool
+    grayscale_enabled: bool
+    grayscale_ratio: float | None
+    strategy_type: str
+    strategy: list[dict[str, Any]]
+    grace_seconds: float
+    origin: str
+    auto_start: bool
+    paused_by: str | None
+    paused_at: Moment | None
+    created_by: str
+    created_at: Moment
+    updated_at: Moment
+    started_at: Moment | None
+    completed_at: Moment | None
+    duration: float | None
+    rollback_of: str | None
+    retry_of: str | None
+    superseded_by: str | None
+    gates: list[GateView]
+
+
+class LogLineView(V1View):
+    """A line of a task's log in a deployment."""
+
+    task_id: str
+    timestamp: str
+    level: str
+    message: str
+
+
+class DeploymentDetailView(DeploymentView):
+    """A deployment with its tasks."""
+
+    tasks: list[TaskView]
+    logs: list[LogLineView]
+
+
+class EventView(V1View):
+    """One thing that happened; `seq` grows."""
+
+    seq: int
+    at: Moment
+    code: str
+    text: str
+    params: dict[str, Any]
+    task_id: str | None
+    execution_id: str | None
+    by: str | None
+
+
+def deployment_view(deployment: Deployment, names: Names, now: datetime) -> DeploymentView:
+    """The deployment as lists show it."""
+    return DeploymentView(**_header(deployment, names, now))
+
+
+def detail_view(
+    deployment: Deployment, names: Names, now: datetime, last_lines: Mapping[str, Sequence[Any]]
+) -> DeploymentDetailView:
+    """The whole deployment; `last_lines` are log lines by task."""
+    executions: dict[str, list[Execution]] = {}
+    for execution in deployment.executions:
+        executions.setdefault(execution.task_id, []).append(execution)
+    words = blocked_words(deployment)
+    tasks = [
+        task_view(
+            deployment,
+            task,
+            executions.get(task.id, []),
+            names,
+            now,
+            reason=words.get(task.id),
+            logs=[line.message for line in last_lines.get(task.id, ())],
+        )
+        for task in deployment.tasks
+    ]
+    lines = sorted(
+        ((line, task) for task, found in last_lines.items() for line in found),
+        key=lambda pair: pair[0].micros,
+    )
+    logs = [_log_line(line.as_json(), task) for line, task in lines]
+    return DeploymentDetailView(**_header(deployment, names, now), tasks=tasks, logs=logs)
+
+
+def _log_line(shown: Mapping[str, Any], task: str) -> LogLineView:
+    return LogLineView(
+        task_id=task,
+        timestamp=shown["timestamp"],
+        level=shown["level"],
+        message=shown["message"],
+    )
+
+
+def _header(deployment: Deployment, names: Names, now: datetime) -> dict[str, Any]:
+    enabled, ratio = grayscale(deployment.strategy)
+    return {
+        **_identity(deployment, names),
+        **_standing(deployment, now),
+        "manual_approval": deployment.manual_approval,
+        "require_confirm": asks_people(deployment),
+        "grayscale_enabled": enabled,
+        "grayscale_ratio": ratio,
+        "strategy_type": "blue_green" if is_blue_green(deployment.strategy) else "rolling",
+        "strategy": strategy_view(deployment.strategy),
+        "grace_seconds": deployment.strategy.grace_seconds,
+        "rollback_of": deployment.rollback_of,
+        "retry_of": deployment.retry_of,
+        "superseded_by": deployment.superseded_by,
+        "gates": [gate_view(gate) for gate in deployment.gates],
+    }
+
+
+def _identity(deployment: Deployment, names: Names) -> dict[str, Any]:
+    applications = deployment.application_ids
+    return {
+        "id": deployment.id,
+        "number": deployment.number,
+        "project_id": deployment.project_id,
+        "version_id": deployment.version_id,
+        "version": names.version,
+        "environment_id": deployment.environment_id,
+        "environment_ids": [deployment.environment_id],
+        "environments": [names.environment],
+        "application_ids": list(applications),
+        "applications": [names.applications.get(each, each) for each in applications],
+        "must_in_order": list(deployment.must_in_order),
+        "origin": deployment.origin,
+        "auto_start": deployment.started,
+        "created_by": deployment.created_by,
+    }
+
+
+def _standing(deployment: Deployment, now: datetime) -> dict[str, Any]:
+    reasons = () if deployment.state in TERMINAL else deployment.waiting_for
+    return {
+        "status": deployment.state,
+        "phase": deployment.phase,
+        "progress": round(100 * progress_of(deployment)),
+        "revision": deployment.revision,
+        "workflow_revision": deployment.workflow_revision,
+        "waiting_for": [reason.text for reason in reasons],
+        "waiting_reasons": [reason_view(reason) for reason in reasons],
+        "error_message": deployment.error_message or "",
+        "paused_by": deployment.paused_by,
+        "paused_at": deployment.paused_at,
+        "created_at": deployment.created_at,
+        "updated_at": deployment.updated_at,
+        "started_at": deployment.started_at,
+        "completed_at": deployment.completed_at,
+        "duration": _duration(deployment.started_at, deployment.completed_at, now),
+    }
+
+
+def asks_people(deployment: Deployment) -> bool:
+    """Does anything in it wait, or will it wait, for a person to agree?"""
+    return (
+        deployment.manual_approval
+        or any(step.approval and step.answer is None for step in deployment.strategy.steps)
+        or any(task.require_confirm for task in deployment.tasks)
+        or any(gate.state is GateState.OPEN for gate in deployment.gates)
+    )
+
+
+def _duration(start: datetime | None, end: datetime | None, now: datetime) -> float | None:
+    """Seconds so far, or in all."""
+    if start is None:
+        return None
+    return max(0.0, round(((end or now) - start).total_seconds(), 3))
+
+
+def reason_view(reason: Reason) -> ReasonView:
+    """A reason as clients get it."""
+    return ReasonView(
+        code=reason.code,
+        text=reason.text,
+        params=dict(reason.parameters),
+        task_id=reason.task_id,
+    )
+
+
+def gate_view(gate: Gate) -> GateView:
+    """An approval as clients get it."""
+    return GateView(
+        id=gate.id,
+        kind=gate.kind,
+        state=gate.state,
+        task_id=gate.task_id,
+        step=gate.step,
+        opened_at=gate.opened_at,
+        expires_at=gate.expires_at,
+        closed_at=gate.closed_at,
+        answers=[
+            AnswerView(by=each.by, at=each.at, confirmed=each.confirmed, comment=each.comment)
+            for each in gate.answers
+        ],
+    )
+
+
+def task_view(
+    deployment: Deployment,
+    task: Task,
+    executions: Sequence[Execution],
+    names: Names,
+    now: datetime,
+    *,
+    reason: str | None = None,
+    logs: Sequence[str] = (),
+) -> TaskView:
+    """A task as the documents show it; `reason` is used where the task itself has none."""
+    application = names.applications.get(task.application_id or "")
+    return TaskView(
+        id=task.id,
+        deployment_id=deployment.id,
+        app_id=task.application_id,
+        application=application,
+        name=task.name,
+        type=task.type,
+        status=task.state,
+        block_by=",".join(task.block_by),
+        order=task.order,
+        payload=dict(task.payload),
+        require_confirm=task.require_confirm,
+        confirmed_by=task.confirmed_by,
+        confirmed_at=task.confirmed_at,
+        timeout_seconds=task.timeout_seconds,
+        reason=task.reason or (reason if task.state is TaskState.BLOCKED else None),
+        created_at=task.created_at,
+        updated_at=task.updated_at,
+        started_at=task.started_at,
+        completed_at=task.completed_at,
+        duration=_duration(task.started_at, task.completed_at, now),
+        blue_green=task.blue_green,
+        first_deployment=task.first_deployment,
+        batches=[batch_view(batch, names) for batch in task.batches],
+        executions=[execution_view(each, names) for each in executions],
+        logs=list(logs),
+    )
+
+
+def batch_view(batch: Batch, names: Names) -> BatchView:
+    """A batch with its targets by name."""
+    return BatchView(
+        number=batch.number,
+        step=batch.step,
+        target_ids=list(batch.target_ids),
+        targets=[names.targets.get(each, each) for each in batch.target_ids],
+    )
+
+
+def execution_view(execution: Execution, names: Names) -> ExecutionView:
+    """An execution as clients get it."""
+    return ExecutionView(
+        id=execution.id,
+        target=names.targets.get(execution.target_id, execution.target_id),
+        target_id=execution.target_id,
+        agent=names.agents.get(execution.agent_id, execution.agent_id),
+        agent_id=execution.agent_id,
+        state=execution.state,
+        kind=execution.kind,
+        phase=execution.phase,
+        batch=execution.batch,
+        attempt=execution.attempt,
+        exit_code=execution.exit_code,
+        started_at=execution.started_at,
+        completed_at=execution.completed_at,
+        reason=execution.reason,
+        ignored=execution.ignored,
+    )
+
+
+def event_view(event: Event) -> EventView:
+    """An event as clients get it."""
+    notice = event.notice
+    return EventView(
+        seq=event.sequence,
+        at=event.at,
+        code=notice.code,
+        text=notice.text,
+        params=dict(notice.parameters),
+        task_id=notice.task_id,
+        execution_id=notice.execution_id,
+        by=notice.by,
+    )

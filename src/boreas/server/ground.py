@@ -1,0 +1,166 @@
+"""What a new plan stands on, read in one transaction: applications, targets, what is live.
+
+Also freezes each application into its release: from then on the deployment does not care what
+happens to the application or the version.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from boreas.domain.deployments import Deployment
+from boreas.domain.errors import NotFound, invalid
+from boreas.domain.ids import ApplicationId, DeploymentId, ReleaseId
+from boreas.domain.images import image_of
+from boreas.domain.orders import DriverKind, ReleaseBody
+from boreas.domain.projects import Application, Environment, Version
+from boreas.domain.specs import can_stage, staging_obstacle
+from boreas.engine.plan import Ground, PlannedApplication
+from boreas.engine.snapshot import ReleaseView
+from boreas.server.deployment_bodies import ApplicationNames
+from boreas.server.deployment_views import Names
+from boreas.store import SqlTransaction as Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """The project's things that a new deployment may refer to."""
+
+    version: Version
+    environment: Environment
+    applications: Sequence[Application]
+
+    @property
+    def ids_by_name(self) -> ApplicationNames:
+        """Ids by name and by id; an id wins over a name that looks like it."""
+        by_name = {application.name: application.id for application in self.applications}
+        return {**by_name, **{application.id: application.id for application in self.applications}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """A ground, the releases made for it, and the names of everything in it."""
+
+    ground: Ground
+    releases: tuple[ReleaseBody, ...]
+    names: Names
+
+    @property
+    def views(self) -> tuple[ReleaseView, ...]:
+        """What the engine sees of the releases."""
+        return tuple(application.release for application in self.ground.applications)
+
+
+async def read_site(tx: Transaction, version_id: str, environment_id: str) -> Site:
+    """Version and environment of one project; wrong ids name the field to mend."""
+    version = await tx.versions.find(version_id)
+    if version is None:
+        mend = "write the id that creating the version answered"
+        raise invalid("versionId", f"there is no version {version_id!r}", mend)
+    environment = await tx.environments.find(environment_id)
+    if environment is None or environment.project_id != version.project_id:
+        mend = "write the id of an environment of the version's project"
+        raise invalid("environmentId", f"there is no environment {environment_id!r}", mend)
+    applications = await tx.applications.all(within=version.project_id)
+    return Site(version=version, environment=environment, applications=applications)
+
+
+async def freeze(
+    tx: Transaction, site: Site, chosen: Sequence[ApplicationId], deployment_id: DeploymentId
+) -> Frozen:
+    """Releases of the chosen applications in the stored order, and where they go."""
+    targets = tuple(await tx.targets.all(within=site.environment.id))
+    agents = {it.agent_id: await tx.agents.find(it.agent_id) for it in targets}
+    applications = [it for it in site.applications if it.id in set(chosen)]
+    releases = tuple(release_of(it, site.version, deployment_id) for it in applications)
+    planned = tuple(
+        PlannedApplication(id=it.id, name=it.name, release=view_of(body), targets=targets)
+        for it, body in zip(applications, releases, strict=True)
+    )
+    live = {(it.application_id, it.target_id): it for it in await tx.environments.live(
+        site.environment.id
+    )}
+    return Frozen(
+        ground=Ground(applications=planned, targets=targets, live=live),
+        releases=releases,
+        names=Names(
+            version=site.version.name,
+            environment=site.environment.name,
+            applications={it.id: it.name for it in site.applications},
+            targets={it.id: it.name for it in targets},
+            agents={id_: it.name for id_, it in agents.items() if it is not None},
+        ),
+    )
+
+
+def release_id_of(deployment_id: DeploymentId, application_id: ApplicationId) -> ReleaseId:
+    """One release per application and deployment."""
+    return ReleaseId(f"{deployment_id}.{application_id}")
+
+
+def release_of(
+    application: Application, version: Version, deployment_id: DeploymentId
+) -> ReleaseBody:
+    """Everything that defines this application in this version, frozen."""
+    artifact = dict(
+        version.artifacts.get(application.id) or version.artifacts.get(application.name) or {}
+    )
+    _refuse_unusable(application, version, artifact)
+    return ReleaseBody(
+        release_id=release_id_of(deployment_id, application.id),
+        version_id=version.id,
+        version=version.name,
+        application_id=application.id,
+        application=application.name,
+        driver=application.driver,
+        spec=application.spec,
+        health_check=application.health_check,
+        git=version.git,
+        artifact=artifact,
+        config=version.config,
+    )
+
+
+def _refuse_unusable(
+    application: Application, version: Version, artifact: Mapping[str, object]
+) -> None:
+    """Say now what would otherwise fail on the first target."""
+    if application.driver is DriverKind.GIT_PULL and version.git is None:
+        problem = f"has no git commit, which {application.name} (git_pull) is deployed from"
+        raise invalid("versionId", problem, "create a version with `git`")
+    if application.driver is DriverKind.CONTAINER:
+        image_of(str(application.spec["image"]), version=version.name, artifact=artifact)
+
+
+def view_of(body: ReleaseBody) -> ReleaseView:
+    """What the engine may know of a release."""
+    return ReleaseView(
+        id=body.release_id,
+        application_id=body.application_id,
+        version=body.version,
+        can_stage=can_stage(body.driver, body.spec),
+        cannot_stage_because=staging_obstacle(body.driver, body.spec) or "",
+        health_check=body.health_check,
+    )
+
+
+async def ground_of(tx: Transaction, deployment: Deployment) -> Ground:
+    """The ground of a deployment that exists: its own releases, the targets as they are now."""
+    own = {it.application_id: it.release_id for it in deployment.executions if it.release_id}
+    ids = {
+        app: own.get(app) or release_id_of(deployment.id, app) for app in deployment.application_ids
+    }
+    views = await tx.deployments.release_views(list(ids.values()))
+    targets = tuple(await tx.targets.all(within=deployment.environment_id))
+    names = {it.id: it.name for it in await tx.applications.all(within=deployment.project_id)}
+    missing = [app for app, release in ids.items() if release not in views]
+    if missing:
+        raise NotFound(f"the release of application {missing[0]!r} is not there any more")
+    planned = tuple(
+        PlannedApplication(
+            id=app, name=names.get(app, app), release=views[release], targets=targets
+        )
+        for app, release in ids.items()
+    )
+    live = await tx.environments.live(deployment.environment_id)
+    by_place = {(it.application_id, it.target_id): it for it in live}
+    return Ground(applications=planned, targets=targets, live=by_place)
