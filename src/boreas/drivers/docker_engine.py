@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final
 
 from boreas.domain.errors import ErrorCode, Unavailable
@@ -74,7 +75,7 @@ class DockerEngine:
 
     async def stop(self, container_id: str) -> None:
         """TERM, the container's own grace, then KILL; returns when it has ended."""
-        async with _asking("stop the container", at_most=_STOP_SECONDS):
+        async with _bounded("stop the container", _STOP_SECONDS):
             await self._docker.containers.container(container_id).stop()
 
     async def rename(self, container_id: str, name: str) -> None:
@@ -115,7 +116,7 @@ class DockerEngine:
         from aiohttp import ClientTimeout
 
         silence = ClientTimeout(total=None, sock_connect=30, sock_read=_PULL_SILENCE_SECONDS)
-        async with _asking(f"pull {name}", at_most=None):
+        async with _bounded(f"pull {name}", None):
             # aiodocker's annotation is narrower than what it takes.
             await self._docker.images.pull(name, timeout=silence)  # type: ignore[call-overload]
 
@@ -140,14 +141,19 @@ async def open_engine(url: str | None = None) -> AsyncIterator[DockerEngine]:
         yield DockerEngine(docker)
 
 
+def _asking(doing: str) -> AbstractAsyncContextManager[None]:
+    """A question that an engine in good health answers at once."""
+    return _bounded(doing, _ANSWER_SECONDS)
+
+
 @contextlib.asynccontextmanager
-async def _asking(doing: str, *, at_most: float | None = _ANSWER_SECONDS) -> AsyncIterator[None]:
+async def _bounded(doing: str, seconds: float | None) -> AsyncIterator[None]:
     """Turn what can go wrong with the engine into words."""
     from aiodocker import DockerError
     from aiohttp import ClientError
 
     try:
-        async with asyncio.timeout(at_most):
+        async with asyncio.timeout(seconds):
             yield
     except DockerError as error:
         told = f"Docker could not {doing}: {error.message}"

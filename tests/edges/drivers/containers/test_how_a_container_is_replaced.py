@@ -1,5 +1,6 @@
 """The container driver on a real Docker Engine."""
 
+import asyncio
 import urllib.request
 from collections.abc import Callable
 from typing import Any
@@ -307,6 +308,27 @@ async def test_an_engine_that_is_not_there_is_the_reason(clock, scope):
     outcome = await driver.stage(scope.bench(a_version("v1")))
 
     assert "Cannot connect to Docker Engine" in (outcome.reason or "")
+
+
+async def test_an_engine_that_hangs_is_the_reason_and_not_a_wait_for_ever(
+    clock, scope, tmp_path_factory, monkeypatch
+):
+    monkeypatch.setattr("boreas.drivers.docker_engine._ANSWER_SECONDS", 0.2)
+    path = str(tmp_path_factory.mktemp("s") / "d.sock")
+    release = asyncio.Event()
+
+    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await release.wait()
+        writer.close()
+
+    server = await asyncio.start_unix_server(say_nothing, path)
+    outcome = await ContainerDriver(clock, docker_url=f"unix://{path}").stage(
+        scope.bench(a_version("v1"))
+    )
+
+    release.set()
+    server.close()
+    assert (outcome.reason or "").endswith("it does not answer")
 
 
 @pytest.fixture
