@@ -139,10 +139,7 @@ class SqlDeploymentWork:
             await self.claim([before.id])
         stored = self._unit.locked.get(before.id)
         if stored != before.revision:
-            raise Conflict(
-                "This deployment was changed meanwhile; look at it again.",
-                parameters={"revision": stored, "expected": before.revision},
-            )
+            raise stale(stored, before.revision)
 
     async def release_locks(self, deployment: Deployment, now: datetime) -> None:
         connection, locks = self._unit.connection, tables.locks
@@ -232,3 +229,11 @@ class SqlDeploymentWork:
             select(due.scalar_subquery(), woken.scalar_subquery())
         )
         return min((at for at in rows.one() if at is not None), default=None)
+
+
+def stale(stored: int | None, expected: int) -> Conflict:
+    """Somebody saved this deployment since it was loaded."""
+    return Conflict(
+        "This deployment was changed meanwhile; look at it again.",
+        parameters={"revision": stored, "expected": expected},
+    )

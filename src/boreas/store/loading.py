@@ -217,15 +217,14 @@ async def read_releases(
     """Frozen documents, from memory where they are remembered."""
     known = {id_: release for id_ in ids if (release := recall.releases.get(id_))}
     missing = [id_ for id_ in ids if id_ not in known]
-    if not missing:
-        return known
-    table = tables.releases
-    query = select(table.c.document, table.c.view).where(table.c.id.in_(missing))
-    for document, view in await connection.execute(query):
-        release = (RELEASE.value(document), RELEASE_VIEW.value(view))
-        known[release[0].release_id] = release
-        recall.releases.put(release[0].release_id, release)
-    return known
+    if missing:
+        table = tables.releases
+        query = select(table.c.document, table.c.view).where(table.c.id.in_(missing))
+        for document, view in await connection.execute(query):
+            release = (RELEASE.value(document), RELEASE_VIEW.value(view))
+            known[release[0].release_id] = release
+            recall.releases.put(release[0].release_id, release)
+    return {id_: known[id_] for id_ in ids if id_ in known}
 
 
 async def read_admissions(

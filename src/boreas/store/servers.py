@@ -62,7 +62,7 @@ class SqlServers:
             .values(lease_until=dialects.clock(connection) + _microseconds(lease_seconds))
         )
         if renewed.rowcount == 0:
-            raise _lost(server_id)
+            raise lost_lease(server_id)
 
     async def check(self, server_id: ServerId, epoch: int) -> None:
         servers = tables.servers
@@ -77,7 +77,7 @@ class SqlServers:
             .with_for_update(read=True, key_share=True)
         )
         if (await self._unit.connection.execute(query)).first() is None:
-            raise _lost(server_id)
+            raise lost_lease(server_id)
 
     async def bury_dead(self, now: datetime) -> Sequence[AgentId]:
         connection, servers, agents = self._unit.connection, tables.servers, tables.agents
@@ -117,7 +117,8 @@ def _microseconds(seconds: float) -> int:
     return int(seconds * 1_000_000)
 
 
-def _lost(server_id: ServerId) -> Conflict:
+def lost_lease(server_id: ServerId) -> Conflict:
+    """Whoever gets this must not write any more."""
     return Conflict(
         f"Server {server_id} lost its lease on the database; another life of it, or another "
         "server, took its work over."

@@ -31,6 +31,7 @@ from boreas.domain.workflow import TaskType
 from boreas.engine.snapshot import ReleaseView
 from boreas.kit.ids import new_id
 from boreas.store import SqlStore
+from boreas.testing.memory_store import MemoryStore
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
@@ -114,13 +115,16 @@ class Stores:
     opened: list[Any] = field(default_factory=list)
 
     async def open(self) -> Any:
+        if self.kind == "memory":
+            self.memory = self.memory or MemoryStore()
+            return self.memory
         opening = SqlStore.open(self.url, self.data_dir)
         store = await self.stack.enter_async_context(opening)
         self.opened.append(store)
         return store
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
     url = None
     if request.param == "postgres":

@@ -110,12 +110,15 @@ async def test_saving_nothing_new_moves_only_the_time_of_the_next_look(scene):
 async def test_an_error_undoes_everything_in_the_block(scene):
     first = await scene.deploy()
 
-    with pytest.raises(RuntimeError):
+    async def save_and_fail():
         async with scene.store.transaction() as tx:
             await tx.work.claim([first.id])
             await tx.work.save(first, replace(first, fence=9), wake_at=None, now=first.created_at)
             await tx.work.earliest_wake()
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await save_and_fail()
 
     assert (await scene.load(first))[first.id].snapshot.deployment == first
 

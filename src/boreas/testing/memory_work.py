@@ -1,0 +1,445 @@
+"""The runtime's side of the in-memory store: deployments, promises, servers, links."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from boreas.domain.deployments import (
+    IN_FLIGHT,
+    TERMINAL,
+    TERMINAL_EXECUTIONS,
+    Deployment,
+    DeploymentState,
+    Origin,
+)
+from boreas.domain.events import Event, Notice
+from boreas.domain.fleet import AgentView, LiveRecord
+from boreas.domain.ids import (
+    AgentId,
+    ApplicationId,
+    DeploymentId,
+    OrderId,
+    ReleaseId,
+    ServerId,
+    TargetId,
+)
+from boreas.domain.orders import ReleaseBody
+from boreas.domain.outbox import OutboxKind, OutboxRow
+from boreas.engine.loaded import Loaded
+from boreas.engine.snapshot import Admission, LiveChange, ReleaseView, Snapshot
+from boreas.kit.clock import Clock
+from boreas.store.deployments import stale
+from boreas.store.queueing import (
+    Field,
+    Rival,
+    admission,
+    is_free_for,
+    is_queued,
+    is_waiting_automatic,
+    places_of,
+)
+from boreas.store.servers import lost_lease
+from boreas.testing.memory_nouns import has_unfinished_on, is_alive
+from boreas.testing.memory_tables import Draft, ServerLife, StoredDeployment
+
+Live = dict[tuple[ApplicationId, TargetId], LiveRecord]
+
+
+class MemoryWork:
+    """See `boreas.runtime.ports.DeploymentWork`. Transactions run one by one: locking is free."""
+
+    def __init__(self, draft: Draft, clock: Clock) -> None:
+        self._draft = draft
+        self._clock = clock
+
+    async def claim_due(self, now: datetime, *, limit: int) -> Sequence[DeploymentId]:
+        rows: dict[DeploymentId, StoredDeployment] = self._draft.deployments
+        wakes: dict[DeploymentId, datetime] = self._draft.wakes
+        woken = sorted(id_ for id_, at in wakes.items() if at <= now and id_ in rows)
+        timed = [(row.due_at, id_) for id_, row in rows.items() if row.due_at and row.due_at <= now]
+        chosen = list(dict.fromkeys([*woken, *(id_ for _, id_ in sorted(timed))]))[:limit]
+        if consumed := [id_ for id_ in chosen if id_ in woken]:
+            left = self._draft.write("wakes")
+            for id_ in consumed:
+                del left[id_]
+        return chosen
+
+    async def claim(self, ids: Collection[DeploymentId]) -> Sequence[DeploymentId]:
+        return sorted(id_ for id_ in ids if id_ in self._draft.deployments)
+
+    async def load(
+        self, ids: Collection[DeploymentId], now: datetime
+    ) -> Mapping[DeploymentId, Loaded]:
+        rows = self._draft.deployments
+        return {id_: self._loaded(rows[id_].deployment) for id_ in ids if id_ in rows}
+
+    def _loaded(self, deployment: Deployment) -> Loaded:
+        shelf = self._draft.shelf
+        targets = {execution.target_id for execution in deployment.executions}
+        return Loaded(
+            snapshot=Snapshot(
+                deployment=deployment,
+                admission=admission_in(self._draft, deployment),
+                agents=self._agents(deployment),
+                live=self._live(deployment, targets),
+                releases=self._releases(deployment, targets),
+                application_names=_names(shelf("applications"), deployment.application_ids),
+                target_names=_names(shelf("targets"), targets),
+            ),
+            project=shelf("projects")[deployment.project_id].name,
+            environment=shelf("environments")[deployment.environment_id].name,
+            variables={},
+        )
+
+    def _agents(self, deployment: Deployment) -> Mapping[AgentId, AgentView]:
+        known = self._draft.shelf("agents")
+        wanted = {execution.agent_id for execution in deployment.executions}
+        return {id_: self._agent_view(known[id_]) for id_ in wanted if id_ in known}
+
+    def _agent_view(self, agent: Any) -> AgentView:
+        online = is_alive(self._draft, agent.server_id, self._clock.now())
+        gone = self._draft.gone_offline.get(agent.id)
+        return AgentView(
+            id=agent.id,
+            name=agent.name,
+            online=online,
+            since=agent.connected_at if online else gone or agent.connected_at,
+            revoked=agent.revoked_at is not None,
+        )
+
+    def _live(self, deployment: Deployment, targets: set[TargetId]) -> Live:
+        return {
+            place: record
+            for place, record in self._draft.live.items()
+            if place[0] in deployment.application_ids and place[1] in targets
+        }
+
+    def _releases(
+        self, deployment: Deployment, targets: set[TargetId]
+    ) -> Mapping[ReleaseId, ReleaseView]:
+        releases = self._draft.releases
+        wanted = {id_ for id_, row in releases.items() if row.deployment_id == deployment.id}
+        for record in self._live(deployment, targets).values():
+            wanted |= {record.release_id, record.uncertain_release_id}
+        wanted |= {execution.previous_release_id for execution in deployment.executions}
+        return {id_: releases[id_].view for id_ in wanted if id_ in releases}
+
+    async def try_admit(self, deployment: Deployment, now: datetime) -> Admission:
+        if not is_free_for(deployment, field_in(self._draft)):
+            return admission_in(self._draft, deployment)
+        locks = self._draft.write("locks")
+        for place in places_of(deployment):
+            locks[place] = deployment.id
+        return Admission(granted=True)
+
+    async def save(
+        self,
+        before: Deployment,
+        after: Deployment,
+        *,
+        wake_at: datetime | None,
+        now: datetime,
+    ) -> None:
+        row = self._draft.deployments.get(before.id)
+        if row is None or row.deployment.revision != before.revision:
+            raise stale(row and row.deployment.revision, before.revision)
+        if after is before or after == before:
+            self._draft.write("deployments")[before.id] = replace(row, due_at=wake_at)
+            return
+        after = replace(after, revision=before.revision + 1)
+        saved = replace(row, deployment=after, due_at=wake_at)
+        self._draft.write("deployments")[after.id] = saved
+        self._forget_finished(before, after)
+        if after.state in TERMINAL and is_queued(before):
+            self._wake_queue(after, now)
+
+    def _forget_finished(self, before: Deployment, after: Deployment) -> None:
+        present = {execution.id: execution for execution in after.executions}
+        finished = {
+            execution.order_id
+            for execution in before.executions
+            if execution.id not in present and execution.order_id
+        }
+        known = {execution.id: execution for execution in before.executions}
+        finished |= {
+            execution.order_id
+            for execution in after.executions
+            if execution.state in TERMINAL_EXECUTIONS and known.get(execution.id) is not execution
+        }
+        gone = [id_ for id_, row in self._draft.outbox.items() if row.order_id in finished]
+        if gone:
+            outbox = self._draft.write("outbox")
+            for id_ in gone:
+                del outbox[id_]
+
+    async def release_locks(self, deployment: Deployment, now: datetime) -> None:
+        held = [place for place, id_ in self._draft.locks.items() if id_ == deployment.id]
+        if held:
+            locks = self._draft.write("locks")
+            for place in held:
+                del locks[place]
+        self._wake_queue(deployment, now)
+
+    def _wake_queue(self, deployment: Deployment, now: datetime) -> None:
+        places = frozenset(places_of(deployment))
+        queue = field_in(self._draft).queue
+        self._wake(
+            [
+                rival.deployment_id
+                for rival in queue
+                if rival.deployment_id != deployment.id and not places.isdisjoint(rival.places)
+            ],
+            now,
+        )
+
+    async def change_live(
+        self, deployment: Deployment, changes: Sequence[LiveChange], now: datetime
+    ) -> None:
+        for change in changes:
+            live = self._draft.write("live")
+            place = (change.application_id, change.target_id)
+            if change.release_id is None and change.uncertain_release_id is None:
+                live.pop(place, None)
+                continue
+            known = live.get(place)
+            same = known is not None and known.release_id == change.release_id
+            live[place] = LiveRecord(
+                application_id=change.application_id,
+                target_id=change.target_id,
+                release_id=change.release_id,
+                deployment_id=deployment.id,
+                since=known.since if known is not None and same else now,
+                uncertain_release_id=change.uncertain_release_id,
+            )
+
+    async def add_events(
+        self, deployment_id: DeploymentId, notices: Sequence[Notice], now: datetime
+    ) -> None:
+        for notice in notices:
+            sequence = self._draft.count_up("events")
+            event = Event(deployment_id=deployment_id, sequence=sequence, at=now, notice=notice)
+            events = self._draft.write("events")
+            events[deployment_id] = (*events.get(deployment_id, ()), event)
+
+    async def next_fence(self) -> int:
+        return self._draft.count_up("fence")
+
+    async def release_bodies(self, ids: Collection[ReleaseId]) -> Mapping[ReleaseId, ReleaseBody]:
+        releases = self._draft.releases
+        return {id_: releases[id_].body for id_ in ids if id_ in releases}
+
+    async def wake(self, ids: Collection[DeploymentId], now: datetime) -> None:
+        self._wake([id_ for id_ in ids if id_ in self._draft.deployments], now)
+
+    async def wake_for_agents(self, ids: Collection[AgentId], now: datetime) -> None:
+        agents = set(ids)
+        active = [
+            row.deployment
+            for row in self._draft.deployments.values()
+            if row.deployment.state not in TERMINAL
+        ]
+        self._wake([d.id for d in active if has_unfinished_on(d, agents)], now)
+
+    def _wake(self, ids: Sequence[DeploymentId], now: datetime) -> None:
+        if ids:
+            wakes = self._draft.write("wakes")
+            for id_ in ids:
+                wakes[id_] = min(now, wakes.get(id_, now))
+
+    async def earliest_wake(self) -> datetime | None:
+        due = [row.due_at for row in self._draft.deployments.values() if row.due_at is not None]
+        return min([*due, *self._draft.wakes.values()], default=None)
+
+
+def _names(known: Mapping[str, Any], ids: Collection[Any]) -> dict[Any, str]:
+    return {id_: known[id_].name for id_ in ids if id_ in known}
+
+
+def field_in(draft: Draft) -> Field:
+    """Everybody who holds or waits for anything."""
+    rows = draft.deployments
+    queued = [row.deployment for row in rows.values() if is_queued(row.deployment)]
+    return Field(
+        holders={place: _rival(rows[id_].deployment) for place, id_ in draft.locks.items()},
+        queue=[_rival(deployment) for deployment in sorted(queued, key=lambda d: d.number)],
+    )
+
+
+def _rival(deployment: Deployment) -> Rival:
+    return Rival(
+        deployment_id=deployment.id,
+        number=deployment.number,
+        automatic=deployment.origin is Origin.AUTOMATIC,
+        places=frozenset(places_of(deployment)),
+    )
+
+
+def admission_in(draft: Draft, deployment: Deployment) -> Admission:
+    """How it stands in its queue."""
+    return admission(
+        deployment,
+        field_in(draft),
+        policy=draft.shelf("environments")[deployment.environment_id].queue_policy,
+        newer_version=_newer_version(draft, deployment),
+    )
+
+
+def _newer_version(draft: Draft, me: Deployment) -> str | None:
+    mine = draft.deployments.get(me.id)
+    if mine is None or not is_waiting_automatic(me):
+        return None
+    places = frozenset(places_of(me))
+    newer = [
+        (row.version_sequence, row.version_name)
+        for row in draft.deployments.values()
+        if row.deployment.state is DeploymentState.SUCCESS
+        and row.version_sequence > mine.version_sequence
+        and not places.isdisjoint(places_of(row.deployment))
+    ]
+    return max(newer)[1] if newer else None
+
+
+class MemoryOutbox:
+    """See `boreas.runtime.ports.Outbox`."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+
+    async def put(self, rows: Sequence[OutboxRow]) -> Sequence[OutboxRow]:
+        stored = [replace(row, id=self._draft.count_up("outbox")) for row in rows]
+        if stored:
+            self._draft.write("outbox").update({row.id: row for row in stored})
+        return stored
+
+    async def for_agent(self, agent_id: AgentId) -> Sequence[OutboxRow]:
+        rows = [row for row in self._draft.outbox.values() if row.agent_id == agent_id]
+        return sorted(rows, key=lambda row: row.id)
+
+    async def taken(self, ids: Collection[int]) -> None:
+        outbox = self._draft.write("outbox")
+        for id_ in ids:
+            outbox.pop(id_, None)
+
+
+class MemoryServers:
+    """See `boreas.runtime.ports.Servers`; any number of servers, as on PostgreSQL."""
+
+    def __init__(self, draft: Draft, clock: Clock) -> None:
+        self._draft = draft
+        self._clock = clock
+
+    async def register(self, server_id: ServerId, *, address: str, lease_seconds: float) -> int:
+        epoch = self._draft.count_up("server_epoch")
+        self._draft.write("servers")[server_id] = ServerLife(
+            server_id=server_id,
+            epoch=epoch,
+            address=address,
+            lease_until=self._after(lease_seconds),
+        )
+        return epoch
+
+    def _after(self, seconds: float) -> datetime:
+        return self._clock.now() + timedelta(seconds=seconds)
+
+    async def renew(self, server_id: ServerId, epoch: int, *, lease_seconds: float) -> None:
+        life = self._mine(server_id, epoch)
+        renewed = replace(life, lease_until=self._after(lease_seconds))
+        self._draft.write("servers")[server_id] = renewed
+
+    def _mine(self, server_id: ServerId, epoch: int) -> ServerLife:
+        life: ServerLife | None = self._draft.servers.get(server_id)
+        if life is None or life.epoch != epoch:
+            raise lost_lease(server_id)
+        return life
+
+    async def check(self, server_id: ServerId, epoch: int) -> None:
+        if self._mine(server_id, epoch).lease_until <= self._clock.now():
+            raise lost_lease(server_id)
+
+    async def bury_dead(self, now: datetime) -> Sequence[AgentId]:
+        lives: Mapping[ServerId, ServerLife] = self._draft.servers
+        dead = {id_ for id_, life in lives.items() if life.lease_until <= self._clock.now()}
+        if not dead:
+            return []
+        servers = self._draft.write("servers")
+        for id_ in dead:
+            del servers[id_]
+        return take_offline(self._draft, lambda agent: agent.server_id in dead, now)
+
+    async def retire(self, server_id: ServerId, epoch: int) -> None:
+        life = self._draft.servers.get(server_id)
+        if life is not None and life.epoch == epoch:
+            ended = replace(life, lease_until=self._clock.now())
+            self._draft.write("servers")[server_id] = ended
+
+    async def addresses(self) -> Sequence[str]:
+        now = self._clock.now()
+        alive = [life for life in self._draft.servers.values() if life.lease_until > now]
+        return [life.address for life in sorted(alive, key=lambda life: life.server_id)]
+
+
+def take_offline(draft: Draft, gone: Any, now: datetime) -> list[AgentId]:
+    """Cut the links of these agents."""
+    ids = [id_ for id_, agent in draft.shelf("agents").items() if gone(agent)]
+    if ids:
+        agents, since = draft.write_shelf("agents"), draft.write("gone_offline")
+        for id_ in ids:
+            agents[id_] = replace(agents[id_], server_id=None)
+            since[id_] = now
+    return [AgentId(id_) for id_ in ids]
+
+
+class MemoryLinks:
+    """See `boreas.runtime.ports.AgentLinks`."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+
+    async def connected(
+        self, agent_id: AgentId, *, server_id: ServerId, address: str, transport: str, now: datetime
+    ) -> None:
+        agents = self._draft.write_shelf("agents")
+        if agent_id in agents:
+            agents[agent_id] = replace(
+                agents[agent_id],
+                server_id=server_id,
+                address=address,
+                transport=transport,
+                connected_at=now,
+                last_seen_at=now,
+            )
+
+    async def disconnected(
+        self, agent_ids: Collection[AgentId], *, server_id: ServerId, now: datetime
+    ) -> None:
+        ours = set(agent_ids)
+        take_offline(
+            self._draft, lambda agent: agent.id in ours and agent.server_id == server_id, now
+        )
+
+    async def seen(
+        self, facts: Mapping[AgentId, Mapping[str, object] | None], now: datetime
+    ) -> None:
+        agents = self._draft.write_shelf("agents")
+        for agent_id, news in facts.items():
+            if agent_id in agents:
+                agent = agents[agent_id]
+                facts_now = agent.facts if news is None else news
+                agents[agent_id] = replace(agent, last_seen_at=now, facts=facts_now)
+
+    async def unfinished_orders(self, agent_id: AgentId) -> Sequence[OrderId]:
+        on_the_way = {
+            row.order_id
+            for row in self._draft.outbox.values()
+            if row.kind is OutboxKind.ORDER and row.agent_id == agent_id
+        }
+        rows = sorted(self._draft.deployments.items())
+        return [
+            execution.order_id
+            for _, row in rows
+            for execution in row.deployment.executions
+            if execution.agent_id == agent_id
+            and execution.state in IN_FLIGHT
+            and execution.order_id not in on_the_way
+        ]
