@@ -81,6 +81,14 @@ def failure_from_problem(status: int, body: object) -> Failure:
     )
 
 
+def failure_in(group: BaseExceptionGroup[BaseException]) -> Failure | None:
+    """The failure that brought a group of tasks down, if one did."""
+    found, _ = group.split(Failure)
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
+
+
 def _fields(problem: Mapping[str, Any]) -> list[FieldError]:
     named = problem.get("errors") or problem.get("fields") or ()
     return [

@@ -13,7 +13,7 @@ import typer
 
 from boreas.cli.client import Client
 from boreas.cli.exits import ExitCode
-from boreas.cli.failures import Failure
+from boreas.cli.failures import Failure, failure_in
 from boreas.cli.output import Format, Output
 from boreas.cli.settings import remembered
 
@@ -94,6 +94,12 @@ def run_to_exit(common: Common, work: Callable[[Session], Awaitable[None]]) -> N
     except Failure as failure:
         out.failure(failure)
         raise typer.Exit(failure.exit_code) from failure
+    except BaseExceptionGroup as group:
+        failure_inside = failure_in(group)
+        if failure_inside is None:
+            raise
+        out.failure(failure_inside)
+        raise typer.Exit(failure_inside.exit_code) from group
     except KeyboardInterrupt as interrupt:
         raise typer.Exit(ExitCode.INTERRUPTED) from interrupt
     except BrokenPipeError as closed:

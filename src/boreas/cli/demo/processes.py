@@ -93,5 +93,7 @@ def _signal(process: psutil.Process, *, kill: bool) -> None:
 
 
 def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    return lines[-1] if lines else "it said nothing"
+    text = log.read_text(errors="replace") if log.exists() else ""
+    # A group of exceptions ends in a frame drawn with signs: its last words stand above.
+    words = [line.strip(" |") for line in text.splitlines() if any(map(str.isalpha, line))]
+    return words[-1] if words else "it said nothing"

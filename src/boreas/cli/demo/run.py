@@ -77,27 +77,48 @@ async def _play_in(world: World, processes: Processes, out: Output, *, once: boo
         await fleet.start_agents(world, processes, client)
         await fleet.wait_for_agents(client, processes, clock, out.say)
         await fleet.make_project(world, client, image=image)
-        endings = [
-            await _tell(client, world, chapter, out, with_cache=image is not None, once=once)
-            for chapter in CHAPTERS
-        ]
+        teller = _Teller(world, client, out, processes, with_cache=image is not None, once=once)
+        endings = [await teller.tell(chapter) for chapter in CHAPTERS]
         await _conclude(world, endings, out, password=password, once=once)
         if not once:
             out.say("\nAll of this stays up until you press Ctrl-C.")
             await asyncio.Event().wait()
 
 
-async def _tell(
-    client: Client, world: World, chapter: Chapter, out: Output, *, with_cache: bool, once: bool
-) -> Ending:
-    out.say(f"\n{chapter.version}: {chapter.told}")
-    deployment_id = await begin(client, chapter, with_cache=with_cache)
-    if chapter.approval and not once:
-        out.say("It will wait for you. In another terminal:")
-        out.say(f"    . {world.env_file} && {telling.command()} confirm {deployment_id}\n")
-    with viewer_for(out) as viewer:
-        found = await see(client, deployment_id, viewer, confirm=once)
-    return Ending(chapter=chapter, found=found)
+class _Teller:
+    """Plays one chapter after the other before the same eyes."""
+
+    def __init__(
+        self,
+        world: World,
+        client: Client,
+        out: Output,
+        processes: Processes,
+        *,
+        with_cache: bool,
+        once: bool,
+    ) -> None:
+        self._world, self._client, self._out = world, client, out
+        self._processes = processes
+        self._with_cache, self._once = with_cache, once
+
+    async def tell(self, chapter: Chapter) -> Ending:
+        """Play it to its end."""
+        self._out.say(f"\n{chapter.version}: {chapter.told}")
+        deployment_id = await begin(self._client, chapter, with_cache=self._with_cache)
+        if chapter.approval and not self._once:
+            self._out.say("It will wait for you. In another terminal:")
+            confirm = f"{telling.command()} confirm {deployment_id}"
+            self._out.say(f"    . {self._world.env_file} && {confirm}\n")
+        with viewer_for(self._out) as viewer:
+            found = await see(
+                self._client,
+                deployment_id,
+                viewer,
+                confirm=self._once,
+                still_up=self._processes.check,
+            )
+        return Ending(chapter=chapter, found=found)
 
 
 async def _conclude(

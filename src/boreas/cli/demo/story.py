@@ -1,6 +1,6 @@
 """The three deployments of the demo, and how each should end."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -13,6 +13,7 @@ from boreas.cli.failures import Failure
 from boreas.cli.requests import Wanted, request_body
 from boreas.cli.watching.follow import Viewer, follow
 from boreas.domain.deployments import DeploymentState
+from boreas.kit.clock import SystemClock
 from boreas.kit.tasks import TaskGroup
 from boreas.kit.until import Hint
 
@@ -84,13 +85,30 @@ async def begin(client: Client, chapter: Chapter, *, with_cache: bool) -> str:
     return str(made["id"])
 
 
-async def see(client: Client, deployment_id: str, viewer: Viewer, *, confirm: bool) -> Json:
-    """Show it to its end; with `confirm`, say yes whenever it waits for a person."""
+async def see(
+    client: Client,
+    deployment_id: str,
+    viewer: Viewer,
+    *,
+    confirm: bool,
+    still_up: Callable[[], None],
+) -> Json:
+    """Show it to its end; with `confirm`, say yes whenever it waits for a person.
+
+    `still_up` is asked every second and raises when the demo's own processes are gone.
+    """
     watcher = _Answering(viewer)
     async with TaskGroup("demo") as tasks:
+        tasks.start(lambda: _look_after(still_up), name="processes")
         if confirm:
             tasks.start(lambda: _say_yes(client, deployment_id, watcher.asked), name="confirm")
         return await follow(client, deployment_id, watcher)
+
+
+async def _look_after(still_up: Callable[[], None]) -> None:
+    while True:
+        still_up()
+        await SystemClock().sleep(1.0)
 
 
 async def _say_yes(client: Client, deployment_id: str, asked: Hint) -> None:
