@@ -83,10 +83,12 @@ def failure_from_problem(status: int, body: object) -> Failure:
 
 def failure_in(group: BaseExceptionGroup[BaseException]) -> Failure | None:
     """The failure that brought a group of tasks down, if one did."""
-    found, _ = group.split(Failure)
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found
+    for each in group.exceptions:
+        if isinstance(each, Failure):
+            return each
+        if isinstance(each, BaseExceptionGroup) and (inner := failure_in(each)) is not None:
+            return inner
+    return None
 
 
 def _fields(problem: Mapping[str, Any]) -> list[FieldError]:
