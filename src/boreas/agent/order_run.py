@@ -123,13 +123,15 @@ class OrderRun:
 
     async def _each_verb(self, bench: Workspace) -> Ending:
         result, exit_code = self._so_far()
+        last = len(self._body.verbs) - 1
         for index in range(len(self._state.verbs_done), len(self._body.verbs)):
             outcome = await self._one_verb(self._body.verbs[index], bench)
             result |= outcome.result
             exit_code = exit_code if outcome.exit_code is None else outcome.exit_code
             if not outcome.ok:
                 return Ending(Outcome.FAILED, outcome.reason, exit_code, result)
-            await self._verb_is_done(index, outcome)
+            if index < last:
+                await self._next_verb(index, outcome)
         return Ending(Outcome.SUCCESS, None, exit_code, result)
 
     def _so_far(self) -> tuple[dict[str, Any], int | None]:
@@ -162,17 +164,14 @@ class OrderRun:
             case Verb.OBSERVE:
                 return await driver.observe(bench)
 
-    async def _verb_is_done(self, index: int, outcome: VerbOutcome) -> None:
+    async def _next_verb(self, index: int, outcome: VerbOutcome) -> None:
         done = VerbDone(
             order_id=self._body.order_id,
             verb=self._body.verbs[index],
             exit_code=outcome.exit_code,
             result=dict(outcome.result),
         )
-        if index + 1 < len(self._body.verbs):
-            await self._report(*self._verb_begins(index + 1), after=(done,))
-        else:
-            await self._tools.journal.write(done)
+        await self._report(*self._verb_begins(index + 1), after=(done,))
 
     def _verb_begins(self, index: int) -> tuple[Report, ...]:
         ahead = 0 if self._state.reports else 1  # `started` stands before the first one

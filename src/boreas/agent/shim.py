@@ -159,7 +159,6 @@ class _Keeper:
         self._tell_agent()
         left_open = self._follow(pipes)
         self._spool.note_drops()
-        self._spool.sync()
         self._record_exit()
         self._tell_agent()
         if left_open:
@@ -173,9 +172,7 @@ class _Keeper:
             os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC,
             0o600,
         )
-        if os.write(self._exit, b" " * _EXIT_ROOM) < _EXIT_ROOM:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(self._exit)
+        os.posix_fallocate(self._exit, 0, _EXIT_ROOM)
 
     def _listen_to_signals(self) -> None:
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
@@ -285,8 +282,9 @@ class _Keeper:
         try:
             os.fsync(self._exit)
             target = os.path.join(self._spec.step_dir, steps.EXIT)
+            # Without a sync of the name: a power cut may turn this end into `lost`, never into
+            # another end, and each command is some milliseconds quicker.
             os.rename(os.path.join(self._spec.step_dir, "exit.new"), target)
-            steps.sync_dir(self._spec.step_dir)
         except FileNotFoundError:
             return True  # The whole order was removed; nobody wants to know any more.
         except OSError:

@@ -46,7 +46,7 @@ class SpoolFile:
         self._limit = limit
         self._end = self.base()
         self._dropped = 0
-        self._over_limit = False
+        self._why_dropped = ""
 
     def base(self) -> int:
         """The offset below which everything is stored by the server."""
@@ -62,10 +62,11 @@ class SpoolFile:
             return True
         with self._locked():
             self._end = self._border()
-            self._over_limit = self._is_full()
-            if not self._over_limit and self._write_drop_note() and self._write(chunks):
+            is_full = self._is_full()
+            if not is_full and self._write_drop_note() and self._write(chunks):
                 return True
             self._dropped += len(chunks)
+            self._why_dropped = "the spool is full" if is_full else "no space left on the disk"
             return False
 
     def note_drops(self) -> None:
@@ -92,9 +93,9 @@ class SpoolFile:
         return block[:length]
 
     def set_base(self, offset: int) -> None:
-        """Everything below `offset` is stored elsewhere: give its room back.
+        """Everything below `offset` is stored elsewhere, and may be punched out.
 
-        A file shorter than `offset` (the node lost power) is stretched, so that what comes next
+        A file shorter than `offset` (somebody removed it) is stretched, so that what comes next
         never gets an offset that the server already knows.
         """
         with self._locked():
@@ -127,9 +128,10 @@ class SpoolFile:
 
     def _border(self) -> int:
         size = os.fstat(self._fd).st_size
-        position = self._end
-        if position > size:
-            position = self.base()
+        if self._end == size:
+            return size
+        # Below the base there may be a hole, whose zeros are no chunks.
+        position = max(self._end if self._end <= size else 0, self.base())
         while position < size:
             length = sound_length(os.pread(self._fd, _WALK_BYTES, position))
             if length == 0:
@@ -144,8 +146,8 @@ class SpoolFile:
     def _write_drop_note(self) -> bool:
         if not self._dropped:
             return True
-        why = "the spool is full" if self._over_limit else "no space left on the disk"
-        if not self._write(spoken(f"{self._dropped} bytes dropped: {why}", now_us())):
+        note = f"{self._dropped} bytes dropped: {self._why_dropped}"
+        if not self._write(spoken(note, now_us())):
             return False
         self._dropped = 0
         return True

@@ -4,6 +4,7 @@ A new link starts anew: what the server has stored it says right after the inven
 an older order is sent before that. Bytes stay in the spool until they are stored.
 """
 
+import asyncio
 import ctypes
 import os
 from collections.abc import Callable
@@ -102,6 +103,7 @@ class _Upload:
         self._punched = spool.base()
         self._sender: LogSender | None = None
         self._is_over = False
+        self._synced = offset
         self.hint = Hint()
 
     @property
@@ -154,10 +156,21 @@ class _Upload:
                 await self.hint.wait(at_most=LOOK_AGAIN_SECONDS)
                 continue
             offset += len(block)
+            await self._make_durable(offset)
             await self._sender.send(block, last=offset == self.total)
             if offset == self.total:
                 return
         await self._sender.send(b"", last=True)
+
+    async def _make_durable(self, offset: int) -> None:
+        """What the server is told must survive here too, or offsets would mean two things.
+
+        One sync covers all that was written so far, so a busy log pays for few of them.
+        """
+        if offset > self._synced:
+            end = self._spool.size()
+            await asyncio.to_thread(self._spool.sync)
+            self._synced = end
 
 
 def _give_back(spool: SpoolFile, start: int, end: int) -> None:
