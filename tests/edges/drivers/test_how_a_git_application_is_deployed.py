@@ -1,6 +1,7 @@
 """The git_pull driver on real git, over files and over HTTP."""
 
 import functools
+import gzip
 import http.server
 import os
 import shutil
@@ -85,6 +86,67 @@ def web(origin: Origin) -> Iterator[str]:
     server.server_close()
 
 
+@pytest.fixture
+def smart_web(origin: Origin) -> Iterator[str]:
+    """The repository behind `git http-backend`, as a git host gives it out."""
+    if not BACKEND.exists():
+        pytest.skip("git http-backend is not installed")
+    handler = functools.partial(Backend, root=origin.path.parent)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/origin/.git"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+BACKEND = Path("/usr/lib/git-core/git-http-backend")
+
+
+class Backend(http.server.BaseHTTPRequestHandler):
+    """Just enough CGI for git's own server program."""
+
+    def __init__(self, *given: object, root: Path) -> None:
+        self.root = root
+        super().__init__(*given)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        self._answer(b"")
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self._answer(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
+
+    def _answer(self, body: bytes) -> None:
+        path, _, query = self.path.partition("?")
+        environment = {
+            "GIT_PROJECT_ROOT": str(self.root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "REQUEST_METHOD": self.command,
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+        }
+        done = subprocess.run(
+            [str(BACKEND)], input=body, env=environment, capture_output=True, check=True
+        )
+        head, _, content = done.stdout.partition(b"\r\n\r\n")
+        lines = [line.split(": ", 1) for line in head.decode().splitlines()]
+        status = next((value for name, value in lines if name == "Status"), "200 OK")
+        self.send_response(int(status.split()[0]))
+        for name, value in lines:
+            if name != "Status":
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 class QuietFiles(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
@@ -154,6 +216,44 @@ async def test_it_works_over_http(driver, scope, origin, release, path, web):
     outcome = await driver.activate(scope.bench(body))
 
     assert outcome.result == {"commit": commit}
+
+
+async def test_it_works_over_http_with_git_s_own_server(
+    driver, scope, origin, release, path, smart_web
+):
+    commit = origin.commit("v1")
+    body = release("v1", commit)
+    object.__setattr__(body, "git", GitRef(repository=smart_web, commit=commit))
+
+    outcome = await driver.activate(scope.bench(body))
+
+    assert outcome.ok, outcome.reason
+    assert (path / "current" / "version").read_text() == "v1"
+
+
+async def test_a_server_that_sends_git_to_a_file_of_the_node_is_not_followed(
+    driver, scope, origin, release, page
+):
+    origin.commit("v1")
+    page.answer = (302, b"", {"Location": f"{origin.url}/info/refs"})
+    url = f"http://127.0.0.1:{page.server_address[1]}/x.git"
+
+    outcome = await driver.stage(scope.bench(release("v1", repository=url)))
+
+    assert (outcome.reason or "").startswith(f"git.repository: {url} could not be fetched from")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a repository to somebody else")
+async def test_a_repository_of_another_user_of_the_node_can_be_read(
+    driver, scope, origin, release, path
+):
+    commit = origin.commit("v1")
+    for one in (origin.path, *origin.path.rglob("*")):
+        os.chown(one, 65534, 65534)
+
+    outcome = await driver.activate(scope.bench(release("v1", commit)))
+
+    assert outcome.ok, outcome.reason
 
 
 async def test_a_commit_on_no_branch_is_fetched_by_its_id(driver, scope, origin, release, path):
