@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from boreas.domain.deployments import DeploymentState
 from boreas.domain.ids import DeploymentId, ExecutionId, TaskId
 
 
@@ -47,3 +48,26 @@ class ExecutionReport:
     exit_code: int | None = None
     reason: str | None = None
     result: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """A deployment was saved: what servers tell each other, in one word each."""
+
+    deployment_id: DeploymentId
+    revision: int
+    state: DeploymentState
+
+    def payload(self) -> str:
+        """As it is announced."""
+        return f"{self.deployment_id} {self.revision} {self.state}"
+
+    @classmethod
+    def parse(cls, payload: str) -> "Changed":
+        """As it was announced."""
+        deployment_id, revision, state = payload.split(" ")
+        return cls(
+            deployment_id=DeploymentId(deployment_id),
+            revision=int(revision),
+            state=DeploymentState(state),
+        )

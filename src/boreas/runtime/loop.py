@@ -15,7 +15,7 @@ import structlog
 
 from boreas.domain.deployments import Deployment
 from boreas.domain.errors import Conflict, NoSpace, Unavailable
-from boreas.domain.events import ExecutionReport
+from boreas.domain.events import Changed, ExecutionReport
 from boreas.domain.fleet import LiveRecord
 from boreas.domain.ids import DeploymentId
 from boreas.engine.decide import decide
@@ -207,7 +207,10 @@ class Loop:
         if decision.release_locks:
             await tx.work.release_locks(after, now)
         if after is not before:
-            await tx.announce(CHANNEL_CHANGED, f"{after.id} {before.revision + 1} {after.state}")
+            changed = Changed(
+                deployment_id=after.id, revision=before.revision + 1, state=after.state
+            )
+            await tx.announce(CHANNEL_CHANGED, changed.payload())
         if not (decision.orders or decision.cancels):
             return ()
         releases = await tx.work.release_bodies(releases_needed(decision))

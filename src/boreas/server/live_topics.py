@@ -7,6 +7,7 @@ with the present, so a slow reader gets fewer and larger messages, never a growi
 from typing import Any, Final, Protocol
 
 from boreas.domain.errors import BoreasError, NotFound, invalid
+from boreas.domain.events import Changed
 from boreas.domain.ids import AgentId, DeploymentId
 from boreas.runtime.ports import CHANNEL_AGENTS, CHANNEL_CHANGED
 from boreas.server.api.agents import AgentView
@@ -55,10 +56,12 @@ class DeploymentTopic:
         self._told = False
 
     def hear(self, channel: str, payload: str) -> bool:
-        deployment_id, _, revision = payload.partition(" ")
-        if channel != CHANNEL_CHANGED or deployment_id != self._id:
+        if channel != CHANNEL_CHANGED:
             return False
-        self._at_least = max(self._at_least, int(revision or 0))
+        changed = Changed.parse(payload)
+        if changed.deployment_id != self._id:
+            return False
+        self._at_least = max(self._at_least, changed.revision)
         return True
 
     def start_over(self) -> None:

@@ -12,6 +12,7 @@ import structlog
 
 from boreas.domain.deployments import TERMINAL
 from boreas.domain.errors import NoSpace, Unavailable
+from boreas.domain.events import Changed
 from boreas.domain.ids import DeploymentId
 from boreas.domain.outbox import Place
 from boreas.kit.clock import Clock
@@ -50,9 +51,9 @@ class LogKeeper:
     async def listen(self) -> None:
         """Hear of every deployment that comes to its end."""
         async for _, payload in self._store.listen(CHANNEL_CHANGED):
-            deployment_id, _, state = payload.split(" ")
-            if state in TERMINAL:
-                self._finished(DeploymentId(deployment_id))
+            changed = Changed.parse(payload)
+            if changed.state in TERMINAL:
+                self._finished(changed.deployment_id)
 
     async def close_finished(self) -> None:
         """Close what is complete, for ever; at the start, what an earlier process left open."""

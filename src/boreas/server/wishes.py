@@ -10,6 +10,7 @@ from datetime import datetime
 
 from boreas.domain.deployments import Deployment
 from boreas.domain.errors import NotFound
+from boreas.domain.events import Changed
 from boreas.domain.ids import DeploymentId
 from boreas.engine.snapshot import Decision
 from boreas.runtime.ports import CHANNEL_CHANGED, CHANNEL_DUE
@@ -70,5 +71,8 @@ async def _save(tx: Transaction, before: Deployment, decision: Decision, now: da
 
 async def announce(tx: Transaction, deployment: Deployment) -> None:
     """Tell every server that this changed and is due."""
-    await tx.announce(CHANNEL_CHANGED, f"{deployment.id} {deployment.revision}")
+    changed = Changed(
+        deployment_id=deployment.id, revision=deployment.revision, state=deployment.state
+    )
+    await tx.announce(CHANNEL_CHANGED, changed.payload())
     await tx.announce(CHANNEL_DUE, "")
