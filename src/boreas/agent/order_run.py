@@ -66,17 +66,25 @@ class OrderRun:
 
     async def run(self) -> None:
         """Do the verbs within the time, obey a cancel, say the last word."""
-        bench = Workspace(
-            order=self._body,
-            scope=self._state.scope,
-            layout=self._tools.layout,
-            keepers=self._tools.keepers,
-        )
+        try:
+            bench = self._open_bench()
+        except OSError as error:
+            ending = Ending(Outcome.FAILED, f"the node says: {error}")
+            await self._report(last_word(self._state, ending, at=self._now()))
+            return
         try:
             ending = await self._until_end(bench)
             await self._finish(ending, bench)
         finally:
             bench.close()
+
+    def _open_bench(self) -> Workspace:
+        return Workspace(
+            order=self._body,
+            scope=self._state.scope,
+            layout=self._tools.layout,
+            keepers=self._tools.keepers,
+        )
 
     async def _until_end(self, bench: Workspace) -> Ending:
         if self._cancel_asked:
@@ -119,7 +127,8 @@ class OrderRun:
             return Ending(Outcome.FAILED, f"the node says: {error}")
         except Exception as error:  # a driver's bug ends its order, never the agent
             logger.exception("driver failed", action="driver_bug", order=self._body.order_id)
-            return Ending(Outcome.FAILED, f"a fault in Boreas itself: {error!r}")
+            reason = f"a fault in Boreas itself ({type(error).__name__}); see the agent's own log"
+            return Ending(Outcome.FAILED, reason)
 
     async def _each_verb(self, bench: Workspace) -> Ending:
         result, exit_code = self._so_far()

@@ -43,7 +43,7 @@ def read_settings(argv: Sequence[str], environment: Mapping[str, str]) -> AgentS
         split_address(server)
     return AgentSettings(
         name=options.name,
-        data_dir=Path(options.data_dir).absolute(),
+        data_dir=Path(options.data_dir).resolve(),
         servers=servers,
         token=token,
         labels=_labels(options.label or _listed(environment.get("BOREAS_LABELS", ""))),

@@ -20,21 +20,14 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn
 
 from boreas.agent import steps
+from boreas.agent.kin import descendants, signal_all
 from boreas.agent.spoolfile import SpoolFile
-from boreas.kit.stamp import monotonic, now_us, pause
-from boreas.logs.chunks import STDERR, STDOUT, OutputSplitter, spoken
-
-PARTIAL_LINE_SECONDS = 0.2
-READ_BYTES = 256 * 1024
-
-# After the command has ended, what it left in the pipes (a `tee` that still flushes) is waited for
-# this long in silence, and no longer than the second figure: a daemon may keep the pipe for ever.
-DRAIN_SILENCE_SECONDS = 0.2
-DRAIN_AT_MOST_SECONDS = 2.0
+from boreas.agent.tap import PARTIAL_LINE_SECONDS, Drain, Tap
+from boreas.kit.stamp import now_us, pause
+from boreas.logs.chunks import STDERR, STDOUT, spoken
 
 _EXIT_ROOM = 512
 _PR_SET_CHILD_SUBREAPER = 36
@@ -208,15 +201,15 @@ class _Keeper:
     def _follow(self, pipes: Pipes) -> list[int]:
         """Write down what the command says until it has ended; the pipes that others keep open."""
         taps = {
-            pipes.out: _Tap(pipes.out, STDOUT, self._spool),
-            pipes.err: _Tap(pipes.err, STDERR, self._spool),
+            pipes.out: Tap(pipes.out, STDOUT, self._spool),
+            pipes.err: Tap(pipes.err, STDERR, self._spool),
         }
         poll = select.poll()
         for fd in (*taps, self._wake_read):
             os.set_blocking(fd, False)
             poll.register(fd, select.POLLIN)
         open_pipes = set(taps)
-        drain = _Drain()
+        drain = Drain()
         while not self._is_over(open_pipes, drain):
             for fd, _ in poll.poll(self._poll_milliseconds(taps)):
                 if fd == self._wake_read:
@@ -232,18 +225,18 @@ class _Keeper:
             tap.end()
         return sorted(open_pipes)
 
-    def _is_over(self, open_pipes: set[int], drain: "_Drain") -> bool:
+    def _is_over(self, open_pipes: set[int], drain: Drain) -> bool:
         self._reap()
         if self._status is None:
             return False
         if self._is_stopping:
             drain.begin()
             is_quiet = not open_pipes or drain.is_done()
-            return is_quiet and not any(_descendants())
+            return is_quiet and not any(descendants())
         drain.begin()
         return not open_pipes or drain.is_done()
 
-    def _poll_milliseconds(self, taps: "dict[int, _Tap]") -> int:
+    def _poll_milliseconds(self, taps: dict[int, Tap]) -> int:
         if self._status is not None:
             return 20
         if any(tap.holds_back for tap in taps.values()):
@@ -257,7 +250,7 @@ class _Keeper:
                 if number in (signal.SIGTERM, signal.SIGUSR1):
                     self._is_stopping = True
                     wanted = signal.SIGTERM if number == signal.SIGTERM else signal.SIGKILL
-                    _signal_all(wanted)
+                    signal_all(wanted)
 
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
@@ -299,61 +292,6 @@ class _Keeper:
             # A path through /proc, because the address of a socket has at most 108 bytes.
             fd = os.open(directory, os.O_PATH | os.O_CLOEXEC)
             news.sendto(self._spec.step_dir.encode(), f"/proc/self/fd/{fd}/{name}")
-
-
-class _Tap:
-    """One pipe of the command, on its way into the spool."""
-
-    def __init__(self, fd: int, stream: int, spool: SpoolFile) -> None:
-        self._fd = fd
-        self._spool = spool
-        self._splitter = OutputSplitter(stream)
-        self._last_read = 0.0
-
-    @property
-    def holds_back(self) -> bool:
-        return self._splitter.holds_back
-
-    def pump(self) -> bool:
-        """Move what is there; False at the end of the pipe."""
-        try:
-            read = os.read(self._fd, READ_BYTES)
-        except BlockingIOError:
-            return True
-        if read:
-            self._last_read = monotonic()
-            self._spool.append(self._splitter.feed(read, now_us()))
-        return bool(read)
-
-    def flush_idle(self) -> None:
-        """Show an unfinished line (a prompt, a progress dot) that has waited long enough."""
-        if self.holds_back and monotonic() - self._last_read >= PARTIAL_LINE_SECONDS:
-            self._spool.append(self._splitter.flush_idle(now_us()))
-
-    def end(self) -> None:
-        """Close an unfinished line, or the next command would go on in it."""
-        self._spool.append(self._splitter.end(now_us()))
-
-
-class _Drain:
-    """The short wait for the last words after the command itself has ended."""
-
-    def __init__(self) -> None:
-        self._began: float | None = None
-        self._last = 0.0
-
-    def begin(self) -> None:
-        if self._began is None:
-            self._began = self._last = monotonic()
-
-    def touch(self) -> None:
-        self._last = monotonic()
-
-    def is_done(self) -> bool:
-        assert self._began is not None
-        now = monotonic()
-        silent = now - self._last >= DRAIN_SILENCE_SECONDS
-        return silent or now - self._began >= DRAIN_AT_MOST_SECONDS
 
 
 def _only_wake(number: int, frame: object) -> None:
@@ -398,33 +336,6 @@ def _read_all(fd: int) -> bytes:
     while part := os.read(fd, 4096):
         parts.append(part)
     return b"".join(parts)
-
-
-def _descendants() -> Iterator[int]:
-    """Everything that still lives below this keeper; orphans fall to it, as it is their reaper."""
-    children: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            fields = steps.stat_fields(int(name))
-            if fields is not None and fields[0] not in (b"Z", b"X"):
-                children.setdefault(int(fields[1]), []).append(int(name))
-    waiting = list(children.get(os.getpid(), ()))
-    while waiting:
-        pid = waiting.pop()
-        waiting += children.get(pid, ())
-        yield pid
-
-
-def _signal_all(number: int) -> None:
-    """Once for TERM; KILL goes round until nobody is left who could have forked meanwhile."""
-    for _ in range(100):
-        found = list(_descendants())
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, number)
-        if number == signal.SIGTERM or not found:
-            return
-        pause(0.01)
 
 
 def _in_words(status: int) -> tuple[int, str]:

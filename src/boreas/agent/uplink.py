@@ -77,7 +77,10 @@ class KnownServers:
         """A Welcome named these."""
         if servers and servers != self._told:
             self._told = servers
-            self._path.write_text(json.dumps(servers))
+            try:
+                self._path.write_text(json.dumps(servers))
+            except OSError as error:
+                logger.warning("servers not kept", action="servers_not_kept", error=str(error))
 
     def _read(self) -> tuple[str, ...]:
         try:

@@ -131,7 +131,7 @@ class _Upload:
         """Send until everything is sent; begin again at the durable offset if the stream breaks."""
         try:
             if self._durable > self._spool.size():
-                self._spool.set_base(self._durable)
+                _forget_stored(self._spool, self._durable)
             while not self.is_complete:
                 try:
                     await self._send_all()
@@ -148,6 +148,9 @@ class _Upload:
 
     async def _send_all(self) -> None:
         offset = self._durable
+        # A stream is opened for bytes only: orders that wait for their turn must not use them up.
+        while self.total is None and not self._spool.read_block(offset, at_most=1):
+            await self.hint.wait(at_most=LOOK_AGAIN_SECONDS)
         self._sender = self._session.open_log(self._order.order_id, start_offset=offset)
         self._sender.stored(offset)
         while self.total is None or offset < self.total:
@@ -175,10 +178,19 @@ class _Upload:
 
 def _give_back(spool: SpoolFile, start: int, end: int) -> None:
     """Punch what is stored out of the file; where that is not supported the room stays taken."""
-    spool.set_base(end)
-    _libc.fallocate(
-        spool.fileno(),
-        _KEEP_SIZE_AND_PUNCH,
-        ctypes.c_long(start),
-        ctypes.c_long(end - start),
-    )
+    if _forget_stored(spool, end):
+        _libc.fallocate(
+            spool.fileno(),
+            _KEEP_SIZE_AND_PUNCH,
+            ctypes.c_long(start),
+            ctypes.c_long(end - start),
+        )
+
+
+def _forget_stored(spool: SpoolFile, offset: int) -> bool:
+    try:
+        spool.set_base(offset)
+    except OSError as error:
+        logger.warning("spool not shortened", action="spool_kept", error=str(error))
+        return False
+    return True

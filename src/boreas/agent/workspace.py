@@ -143,7 +143,8 @@ class _SaidLines:
         digest = hashlib.sha256(line.encode(errors="backslashreplace")).hexdigest()[:32]
         if digest in self._known:
             return
-        with self._notes.open("a") as notes:
+        # On a full disk the line may be said twice after a restart; that is the lesser evil.
+        with contextlib.suppress(OSError), self._notes.open("a") as notes:
             notes.write(f"{digest} {self._spool.size()}\n")
         self._known.add(digest)
         self._spool.append(spoken(line, now_us()))

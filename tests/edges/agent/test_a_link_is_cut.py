@@ -48,6 +48,7 @@ async def test_more_than_the_window_is_not_sent_before_it_is_stored(bench, gatew
     bench.start()
     await gateway.order(an_order(command="head -c 3000000 /dev/zero | tr '\\0' 'x' | fold -w 99"))
     await gateway.until(lambda: "finished" in gateway.kinds())
+    await gateway.until(lambda: len(gateway.logs.get("dep_1.1#1", b"")) > 400_000)
 
     in_flight = len(gateway.logs["dep_1.1#1"])
     gateway.acknowledges = True

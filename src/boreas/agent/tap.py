@@ -1,0 +1,73 @@
+"""From a pipe of a command into the order's spool, and how long to wait for its last words.
+
+Part of the keeper (`shim.py`); imports little.
+"""
+
+import os
+
+from boreas.agent.spoolfile import SpoolFile
+from boreas.kit.stamp import monotonic, now_us
+from boreas.logs.chunks import OutputSplitter
+
+PARTIAL_LINE_SECONDS = 0.2
+READ_BYTES = 256 * 1024
+
+# After the command has ended, what it left in the pipes (a `tee` that still flushes) is waited for
+# this long in silence, and no longer than the second figure: a daemon may keep the pipe for ever.
+DRAIN_SILENCE_SECONDS = 0.2
+DRAIN_AT_MOST_SECONDS = 2.0
+
+
+class Tap:
+    """One pipe of the command, on its way into the spool."""
+
+    def __init__(self, fd: int, stream: int, spool: SpoolFile) -> None:
+        self._fd = fd
+        self._spool = spool
+        self._splitter = OutputSplitter(stream)
+        self._last_read = 0.0
+
+    @property
+    def holds_back(self) -> bool:
+        return self._splitter.holds_back
+
+    def pump(self) -> bool:
+        """Move what is there; False at the end of the pipe."""
+        try:
+            read = os.read(self._fd, READ_BYTES)
+        except BlockingIOError:
+            return True
+        if read:
+            self._last_read = monotonic()
+            self._spool.append(self._splitter.feed(read, now_us()))
+        return bool(read)
+
+    def flush_idle(self) -> None:
+        """Show an unfinished line (a prompt, a progress dot) that has waited long enough."""
+        if self.holds_back and monotonic() - self._last_read >= PARTIAL_LINE_SECONDS:
+            self._spool.append(self._splitter.flush_idle(now_us()))
+
+    def end(self) -> None:
+        """Close an unfinished line, or the next command would go on in it."""
+        self._spool.append(self._splitter.end(now_us()))
+
+
+class Drain:
+    """The short wait for the last words after the command itself has ended."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        self._last = 0.0
+
+    def begin(self) -> None:
+        if self._began is None:
+            self._began = self._last = monotonic()
+
+    def touch(self) -> None:
+        self._last = monotonic()
+
+    def is_done(self) -> bool:
+        assert self._began is not None
+        now = monotonic()
+        silent = now - self._last >= DRAIN_SILENCE_SECONDS
+        return silent or now - self._began >= DRAIN_AT_MOST_SECONDS
