@@ -29,8 +29,10 @@ def draw(view: DeploymentView, log: Sequence[str], now: datetime) -> RenderableT
 
 
 def _heading(view: DeploymentView, now: datetime) -> Text:
-    line = Text(f"{view.title} {view.heading}  ", style="bold")
-    line.append(f"{sign(view.state)} {said(view.state)}", style=style(view.state))
+    line = Text.assemble(
+        (f"{view.title} {plain(view.heading)}  ", "bold"),
+        (f"{sign(view.state)} {said(view.state)}", style(view.state)),
+    )
     if view.phase == "rollback" and not view.ended:
         line.append(" · going back", style="magenta")
     line.append(f"  {view.progress:.0f} %  {span(view.seconds_taken(now))}", style="dim")
@@ -54,9 +56,13 @@ def _grow(
 
 
 def _task_line(task: TaskView) -> Text:
-    line = Text(f"{sign(task.state)} ", style=style(task.state))
-    line.append(plain(task.name), style="")
-    line.append(f"  {said(task.state)}", style=style(task.state))
+    line = Text.assemble(
+        (f"{sign(task.state)} ", style(task.state)),
+        plain(task.name),
+        (f"  {said(task.state)}", style(task.state)),
+        no_wrap=True,
+        overflow="ellipsis",
+    )
     if task.reason:
         line.append(f"  {plain(task.reason)}", style="dim")
     return line
@@ -76,7 +82,7 @@ def _grid(cells: Sequence[ExecutionView]) -> Iterable[Text]:
         return
     in_batches = sorted(cells, key=lambda cell: (cell.going_back, cell.batch))
     for (back, batch), group in groupby(in_batches, lambda cell: (cell.going_back, cell.batch)):
-        line = Text(f"  {'back' if back else 'batch'} {batch:<3} ", style="dim")
+        line = Text.assemble((f"  {'back' if back else 'batch'} {batch:<3} ", "dim"))
         for cell in group:
             line.append_text(_cell(cell))
         yield line
