@@ -3,12 +3,13 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, func, select, update
+from sqlalchemy import Select, and_, delete, func, literal, select, update
 
 from boreas.domain.errors import Conflict, Unauthenticated
 from boreas.domain.fleet import Agent, EnrolToken
 from boreas.domain.ids import AgentId, ServerId
 from boreas.store import dialects, shelves, tables, usage
+from boreas.store.columns import UtcTime
 from boreas.store.mapping import Form, document_of
 from boreas.store.nouns import SqlNoun, not_found
 from boreas.store.unit import Unit
@@ -36,7 +37,7 @@ class SqlAgents(SqlNoun[Agent]):
         changed = await self._connection.execute(
             update(agents)
             .where(agents.c.id == agent_id)
-            .values(revoked_at=func.coalesce(agents.c.revoked_at, now))
+            .values(revoked_at=func.coalesce(agents.c.revoked_at, literal(now, UtcTime)))
         )
         if changed.rowcount == 0:
             raise not_found(self._shelf, agent_id)
