@@ -12,6 +12,9 @@ AGENTS: Final = 6
 HOSTS: Final = tuple(f"127.0.0.{11 + place}" for place in range(AGENTS))
 """Each node gets a loopback address of its own, so that six services can use one port, as real
 nodes would."""
+PORTS: Final = range(15_000, 32_000)
+"""Below the ports that the kernel gives to outgoing connections: one of those could be taken in the
+second between our look and the server's start."""
 PROJECT: Final = "shop"
 ENVIRONMENT: Final = "prod"
 SETTINGS: Final = "settings"
@@ -89,9 +92,7 @@ def free_port(hosts: tuple[str, ...], *, udp: bool = False) -> int:
     """A TCP port (with `udp`, of UDP as well) that is free on all of these addresses."""
     kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM) if udp else (socket.SOCK_STREAM,)
     for _ in range(100):
-        with socket.socket() as first:
-            first.bind((hosts[0], 0))
-            port = int(first.getsockname()[1])
+        port = PORTS.start + int.from_bytes(new_secret(8).encode()) % len(PORTS)
         if all(_is_free(host, port, kind) for host in hosts for kind in kinds):
             return port
     raise OSError("no port is free")
