@@ -29,6 +29,9 @@ from boreas.transport.frames import Cancel, Frame, Inventory, Order, OrderTaken,
 
 logger = structlog.get_logger(__name__)
 
+# A server that has taken the last report but never asked for the log has forgotten the order.
+UNWANTED_LOG_SECONDS = 7 * 24 * 3600.0
+
 
 class Desk:
     """Takes what the server asks for and knows what it must be told again."""
@@ -97,6 +100,15 @@ class Desk:
         if not order.log_settled:
             self._journal.note(LogSettled(order_id=order_id))
             self._clear_if_settled(order)
+
+    def give_up_old_logs(self) -> None:
+        """Called at start: a server that deleted the deployment never asks for its log."""
+        oldest = self._clock.now().timestamp() - UNWANTED_LOG_SECONDS
+        for order in self._journal.unsettled():
+            ended = order.finished
+            if ended is not None and not order.open_reports and ended.at < oldest:
+                logger.info("log given up", action="log_given_up", order=order.order_id)
+                self.settle_log(order.order_id)
 
     def _clear_if_settled(self, order: OrderState) -> None:
         """Its log and its steps are of no use to anybody any more."""

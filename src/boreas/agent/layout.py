@@ -1,17 +1,22 @@
 """Where the agent keeps what, below its data directory."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from boreas.domain.ids import OrderId
 
+_LONGEST_NAME = 200
+
 
 def _as_name(text: str) -> str:
     """Any id as one harmless file name: no slash, no leading dot, not empty, not too long."""
     name = quote(text, safe="-_=+#@") or "%"
     name = "%2E" + name[1:] if name.startswith(".") else name
-    return name[:200]
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return name[:_LONGEST_NAME] + "~" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,6 +131,7 @@ class Agent:
             raise invalid("--server", "no server is known", "give --server or --token")
         self._uplink = Uplink(self._way, servers, journal=journal, layout=self._layout, parts=parts)
         gatherer = FactsGatherer(board, self._layout.data_dir, self._clock)
+        desk.give_up_old_logs()
         runner.resume()
         tasks.start(gatherer.run, name="facts")
         await self._uplink.stay_connected()

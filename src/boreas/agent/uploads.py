@@ -99,11 +99,12 @@ class _Upload:
         self._spool = spool
         self._session = session
         self._clock = clock
-        self._durable = offset
         self._punched = spool.base()
+        # Below the base nothing is here any more, whatever the server has lost of it.
+        self._durable = max(offset, self._punched)
         self._sender: LogSender | None = None
         self._is_over = False
-        self._synced = offset
+        self._synced = self._durable
         self.hint = Hint()
 
     @property

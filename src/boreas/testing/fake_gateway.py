@@ -114,6 +114,7 @@ class FakeGateway:
         self.heartbeats: list[Heartbeat] = []
         self.logs: dict[str, bytearray] = {}
         self.complete_logs: set[str] = set()
+        self.echoes: list[bytes] = []
         self.unexpected: list[str] = []
         self.acknowledges = True
         self.answers_heartbeats = True
@@ -211,6 +212,8 @@ class FakeGateway:
                 if self.answers_heartbeats:
                     answer = HeartbeatAnswer(sequence=frame.sequence, server_time=0.0)
                     session.control.send(answer)
+            case Padding(echo=False):
+                self.echoes.append(frame.bytes_)
             case Padding():
                 session.control.send(Padding(bytes_=frame.bytes_, echo=False))
             case _:
