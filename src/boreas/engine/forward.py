@@ -56,19 +56,19 @@ def words_for_failure(turn: Turn, task: Task, failure: Execution) -> str:
 
 
 def _start_ready(turn: Turn) -> None:
-    done = {it.id for it in turn.tasks.values() if it.state is TaskState.SUCCESS}
+    done: set[TaskId] = set()
     waiting = 0
     for task_id in turn.graph.order:
+        # Finished and started tasks are asked too: one that was skipped early lets nothing pass
+        # before its own turn, and a retry may have opened an earlier task again.
         task = turn.tasks[task_id]
-        if task.completed_at is not None:
-            continue
-        # Started tasks are asked too: a retry may have opened one before them again.
         if not _is_free(turn, task_id, done):
-            waiting += 1
+            waiting += task.completed_at is None
             continue
-        if turn.deployment.stop is not None:
-            return
-        _go_on_with(turn, task)
+        if task.completed_at is None:
+            _go_on_with(turn, task)
+            if turn.deployment.stop is not None:
+                return
         if turn.tasks[task_id].state is TaskState.SUCCESS:
             done.add(task_id)
     if waiting:

@@ -175,7 +175,8 @@ class Life:
                 assert deployment.stop is None or deployment.stop.at >= rollout.now, (
                     "something new started after the stop"
                 )
-                early = [it for it in graph.before(row.task_id) if state[it] is not _DONE]
+                earlier = (it for it in state if row.task_id in graph.after([it]))
+                early = [it for it in earlier if state[it] is not _DONE]
                 assert not early or deployment.stop, f"{row.task_id} before {early}"
 
     def check_in_flight(self) -> None:
