@@ -159,8 +159,8 @@ class FakeServer:
         if "after" in request.query:
             lines = [each for each in lines if each["seq"] > int(request.query["after"])]
             limit = int(request.query.get("limit", 500))
-            return {"lines": lines[:limit], "hasNewer": len(lines) > limit}
-        return {"lines": lines[-int(request.query.get("tail", 500)) :], "hasNewer": False}
+            return {"logs": lines[:limit], "hasNewer": len(lines) > limit, "complete": True}
+        return {"logs": lines[-int(request.query.get("tail", 500)) :], "complete": True}
 
     async def live(self, request: web.Request) -> web.StreamResponse:
         if not self.websocket:
