@@ -8,9 +8,8 @@ just working on that deployment, and no wake is lost to a save that runs at the 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Select, delete, exists, func, insert, literal, select, tuple_, union
+from sqlalchemy import delete, func, select, union
 
 from boreas.domain.deployments import TERMINAL, Deployment
 from boreas.domain.errors import Conflict
@@ -20,9 +19,9 @@ from boreas.domain.orders import ReleaseBody
 from boreas.engine.loaded import Loaded
 from boreas.engine.snapshot import Admission, LiveChange
 from boreas.store import dialects, loading, tables
-from boreas.store.columns import UtcTime
 from boreas.store.mapping import document_of
 from boreas.store.queueing import is_free_for, is_queued, places_of
+from boreas.store.saving import wake_found
 from boreas.store.unit import Unit
 
 
@@ -96,7 +95,7 @@ class SqlDeploymentWork:
 
     async def try_admit(self, deployment: Deployment, now: datetime) -> Admission:
         connection = self._unit.connection
-        await self._unit.pending.flush()
+        await self._unit.pending.flush_queue()
         await dialects.take_turn(connection, dialects.ADMISSION)
         around = await loading.read_field(connection, places_of(deployment))
         if is_free_for(deployment, around):
@@ -132,7 +131,7 @@ class SqlDeploymentWork:
         self._unit.locked[after.id] = after.revision
         self._unit.saved[after.id] = after
         if after.state in TERMINAL and is_queued(before):
-            await self._wake_queue(after, now)
+            self._unit.pending.left(after, now)
 
     async def _check_revision(self, before: Deployment) -> None:
         if before.id not in self._unit.locked:
@@ -142,32 +141,7 @@ class SqlDeploymentWork:
             raise stale(stored, before.revision)
 
     async def release_locks(self, deployment: Deployment, now: datetime) -> None:
-        connection, locks = self._unit.connection, tables.locks
-        await self._unit.pending.flush()
-        await dialects.take_turn(connection, dialects.ADMISSION)
-        await connection.execute(delete(locks).where(locks.c.deployment_id == deployment.id))
-        await self._wake_queue(deployment, now)
-
-    async def _wake_queue(self, deployment: Deployment, now: datetime) -> None:
-        await self._unit.pending.flush()
-        table, places = tables.deployments, tables.deployment_applications
-        here = tuple_(places.c.environment_id, places.c.application_id)
-        queued = (
-            select(table.c.id)
-            .where(table.c.queued, ~table.c.final, table.c.id != deployment.id)
-            .where(
-                exists().where(
-                    places.c.deployment_id == table.c.id, here.in_(places_of(deployment))
-                )
-            )
-        )
-        await self._wake_found(queued, now)
-
-    async def _wake_found(self, found: Select[Any], now: datetime) -> None:
-        chosen = found.subquery()
-        wanted = select(chosen.c.id, literal(now, UtcTime))
-        rows = insert(tables.wakes).from_select(["deployment_id", "at"], wanted)
-        await self._unit.connection.execute(rows)
+        self._unit.pending.left(deployment, now)
 
     async def change_live(
         self, deployment: Deployment, changes: Sequence[LiveChange], now: datetime
@@ -205,11 +179,12 @@ class SqlDeploymentWork:
 
     async def wake(self, ids: Collection[DeploymentId], now: datetime) -> None:
         await self._unit.pending.flush()
-        table = tables.deployments
-        await self._wake_found(select(table.c.id).where(table.c.id.in_(ids)), now)
+        connection, table = self._unit.connection, tables.deployments
+        await wake_found(connection, select(table.c.id).where(table.c.id.in_(ids)), now)
 
     async def wake_for_agents(self, ids: Collection[AgentId], now: datetime) -> None:
         await self._unit.pending.flush()
+        connection = self._unit.connection
         deployments, executions = tables.deployments, tables.executions
         concerned = (
             select(deployments.c.id)
@@ -217,7 +192,7 @@ class SqlDeploymentWork:
             .where(executions.c.agent_id.in_(ids), ~executions.c.final, ~deployments.c.final)
             .distinct()
         )
-        await self._wake_found(concerned, now)
+        await wake_found(connection, concerned, now)
 
     async def earliest_wake(self) -> datetime | None:
         await self._unit.pending.flush()

@@ -5,7 +5,8 @@ exclusive there.
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -13,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Insert,
     Table,
+    case,
     func,
     literal_column,
     select,
@@ -34,26 +36,32 @@ ADMISSION: Final = "admission"
 
 def insert(connection: AsyncConnection, table: Table) -> "sqlite.Insert | postgresql.Insert":
     """An INSERT that knows ON CONFLICT."""
-    if connection.dialect.name == SQLITE:
-        return sqlite.insert(table)
-    return postgresql.insert(table)
+    return _insert(connection.dialect.name, table)
 
 
-def upsert(
-    connection: AsyncConnection,
-    table: Table,
-    *,
-    but: Mapping[str, ColumnElement[Any]] | None = None,
-) -> Insert:
-    """Insert, or overwrite the row with the same primary key; `but` overrides single columns."""
-    statement = insert(connection, table)
+def _insert(dialect: str, table: Table) -> "sqlite.Insert | postgresql.Insert":
+    return sqlite.insert(table) if dialect == SQLITE else postgresql.insert(table)
+
+
+def upsert(connection: AsyncConnection, table: Table) -> Insert:
+    """Insert, or overwrite the row with the same primary key."""
+    return _upsert(connection.dialect.name, table)
+
+
+@cache
+def _upsert(dialect: str, table: Table) -> Insert:
+    statement = _insert(dialect, table)
     keys = [column.name for column in table.primary_key]
     changes: dict[str, Any] = {
         column.name: statement.excluded[column.name]
         for column in table.columns
         if column.name not in keys
     }
-    return statement.on_conflict_do_update(index_elements=keys, set_={**changes, **(but or {})})
+    if table is tables.live_records:
+        # `since` stays while the same release stays.
+        same = table.c.release_id.is_not_distinct_from(statement.excluded.release_id)
+        changes["since"] = case((same, table.c.since), else_=statement.excluded.since)
+    return statement.on_conflict_do_update(index_elements=keys, set_=changes)
 
 
 def clock(connection: AsyncConnection) -> ColumnElement[int]:

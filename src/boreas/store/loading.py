@@ -315,9 +315,10 @@ def snapshot_of(deployment: Deployment, world: World) -> Loaded:
     agent_ids = {execution.agent_id for execution in deployment.executions}
     target_ids = {execution.target_id for execution in deployment.executions}
     live = {
-        (app, target): record
-        for (app, target), record in world.live.items()
-        if target in target_ids and app in deployment.application_ids
+        (app, target): world.live[app, target]
+        for app in deployment.application_ids
+        for target in target_ids
+        if (app, target) in world.live
     }
     environment, project = world.names.environments[deployment.environment_id]
     names = world.names

@@ -4,20 +4,34 @@ A round of the loop saves a hundred deployments one by one; collected here they 
 statements. Every part of a transaction that reads calls `flush` first, so nobody can tell.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Insert, Table, Update, bindparam, case, delete, insert, update
+from sqlalchemy import (
+    Insert,
+    Select,
+    Table,
+    Update,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from boreas.domain.deployments import TERMINAL, TERMINAL_EXECUTIONS, Deployment, Execution, Task
 from boreas.domain.ids import ApplicationId, DeploymentId, OrderId, TargetId
 from boreas.domain.outbox import OutboxRow
 from boreas.store import dialects, tables
+from boreas.store.columns import UtcTime
 from boreas.store.mapping import document_of
-from boreas.store.queueing import is_queued
+from boreas.store.queueing import Place, is_queued, places_of
 
 Row = Mapping[str, Any]
 LivePlace = tuple[ApplicationId, TargetId]
@@ -62,6 +76,9 @@ class PendingWrites:
         self._finished: dict[OrderId, None] = {}
         self._outbox: list[OutboxRow] = []
         self._events: list[Row] = []
+        self._left: dict[DeploymentId, tuple[Place, ...]] = {}
+        self._left_at: datetime | None = None
+        self._queue_moved = False
         self._empty = True
 
     def due(self, deployment_id: DeploymentId, at: datetime | None) -> None:
@@ -73,6 +90,7 @@ class PendingWrites:
         """What differs between the two, by identity of tasks and executions."""
         self._empty = False
         self._due.pop(after.id, None)
+        self._queue_moved |= is_queued(before) is not is_queued(after)
         self._deployments[after.id] = {"due_at": due_at, **deployment_columns(after)}
         self._diff_tasks(before, after)
         self._diff_executions(before, after)
@@ -118,6 +136,13 @@ class PendingWrites:
         self._outbox.extend(rows)
         self._empty = False
 
+    def left(self, deployment: Deployment, now: datetime) -> None:
+        """It needs its places no more: its locks go, and those queued behind it become due."""
+        self._left[deployment.id] = places_of(deployment)
+        self._left_at = now
+        self._queue_moved = True
+        self._empty = False
+
     async def flush(self) -> None:
         """Send everything collected so far to the database."""
         if self._empty:
@@ -126,7 +151,13 @@ class PendingWrites:
         await self._flush_parts()
         await self._flush_live()
         await self._flush_promises()
+        await self._flush_left()
         self._forget()
+
+    async def flush_queue(self) -> None:
+        """What the next question about locks and queue must see, if there is any of it."""
+        if self._queue_moved:
+            await self.flush()
 
     async def _flush_deployments(self) -> None:
         rows = [{"at_key": key, **row} for key, row in sorted(self._deployments.items())]
@@ -153,20 +184,21 @@ class PendingWrites:
             if row is None
         ]
         await self._many(_DELETE_LIVE, gone)
-        await self._many(self._upsert_live(), self._live.values())
-
-    def _upsert_live(self) -> Insert:
-        """`since` stays while the same release stays."""
-        table = tables.live_records
-        excluded = dialects.insert(self._connection, table).excluded
-        same = table.c.release_id.is_not_distinct_from(excluded.release_id)
-        since = case((same, table.c.since), else_=excluded.since)
-        return dialects.upsert(self._connection, table, but={"since": since})
+        await self._many(self._upsert(tables.live_records), self._live.values())
 
     async def _flush_promises(self) -> None:
         await self._many(insert(tables.events), self._events)
         await self._many(_DELETE_ORDER, [{"at_order": order_id} for order_id in self._finished])
         await self._many(insert(tables.outbox), [outbox_columns(row) for row in self._outbox])
+
+    async def _flush_left(self) -> None:
+        if not self._left:
+            return
+        await dialects.take_turn(self._connection, dialects.ADMISSION)
+        locks = tables.locks
+        await self._connection.execute(delete(locks).where(locks.c.deployment_id.in_(self._left)))
+        places = {place for left in self._left.values() for place in left}
+        await wake_found(self._connection, queued_for(places), self._left_at)
 
     def _upsert(self, table: Table) -> Insert:
         return dialects.upsert(self._connection, table)
@@ -175,6 +207,22 @@ class PendingWrites:
         present = [row for row in rows if row is not None]
         if present:
             await self._connection.execute(statement, present)
+
+
+def queued_for(wanted: Collection[Place]) -> Select[Any]:
+    """Ids of the deployments that wait for one of these places."""
+    table, places = tables.deployments, tables.deployment_applications
+    here = tuple_(places.c.environment_id, places.c.application_id).in_(wanted)
+    waiting = places.c.deployment_id == table.c.id
+    return select(table.c.id).where(table.c.queued, ~table.c.final, exists().where(waiting, here))
+
+
+async def wake_found(connection: AsyncConnection, found: Select[Any], at: datetime | None) -> None:
+    """Make these due: a row of its own each, so that nobody waits for who works on them."""
+    chosen = found.subquery()
+    wanted = select(chosen.c.id, literal(at, UtcTime))
+    rows = insert(tables.wakes).from_select(["deployment_id", "at"], wanted)
+    await connection.execute(rows)
 
 
 def deployment_columns(deployment: Deployment) -> dict[str, Any]:
