@@ -70,7 +70,7 @@ CHAPTERS: Final = (
 
 async def begin(client: Client, chapter: Chapter, *, with_cache: bool) -> str:
     """Ask for the deployment; its id."""
-    apps = chapter.apps or ((SETTINGS, WEB, CACHE) if with_cache else (SETTINGS, WEB))
+    apps = chapter.apps or ((SETTINGS, CACHE, WEB) if with_cache else (SETTINGS, WEB))
     wanted = Wanted(
         project=PROJECT,
         environment=ENVIRONMENT,
