@@ -1,18 +1,14 @@
 """One suite for every store: the in-memory double, SQLite, PostgreSQL."""
 
-import shutil
-import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from glob import glob
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
+from tests.support.postgres import PrivatePostgres, postgres_binaries
 
 from boreas.domain.deployments import (
     Deployment,
@@ -40,54 +36,9 @@ LATER = NOW + timedelta(minutes=1)
 # --- PostgreSQL of our own -----------------------------------------------------------------------
 
 
-def _binaries() -> Path | None:
-    found = sorted(glob("/usr/lib/postgresql/*/bin/initdb"))
-    return Path(found[-1]).parent if found else None
-
-
-class PrivatePostgres:
-    """A cluster under /tmp that listens on a unix socket only."""
-
-    def __init__(self, binaries: Path) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="boreas-pg-", dir="/tmp"))
-        self._binaries = binaries
-        self._names = 0
-        self._as_other: list[str] = []
-        if Path("/proc/self").owner() == "root":
-            shutil.chown(self.home, "postgres", "postgres")
-            self._as_other = [
-                "setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups",
-            ]  # fmt: skip
-
-    def _run(self, program: str, *arguments: str) -> None:
-        command = [*self._as_other, str(self._binaries / program), *arguments]
-        subprocess.run(command, check=True, capture_output=True, cwd=self.home, timeout=60)
-
-    def start(self) -> None:
-        data = str(self.home / "data")
-        self._run("initdb", "-D", data, "-U", "boreas", "-A", "trust", "--no-sync", "-E", "UTF8")
-        options = f"-c listen_addresses= -c unix_socket_directories={self.home} -c fsync=off"
-        log = str(self.home / "log")
-        self._run("pg_ctl", "-D", data, "-l", log, "-w", "-o", options, "start")
-
-    def stop(self) -> None:
-        with suppress(subprocess.SubprocessError):
-            self._run("pg_ctl", "-D", str(self.home / "data"), "-m", "immediate", "-w", "stop")
-        shutil.rmtree(self.home, ignore_errors=True)
-
-    def new_database(self) -> str:
-        self._names += 1
-        name = f"t{self._names}"
-        with psycopg.connect(
-            host=str(self.home), user="boreas", dbname="postgres", autocommit=True
-        ) as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
-        return f"postgresql://boreas@/{name}?host={self.home}"
-
-
 @pytest.fixture(scope="session")
 def private_postgres() -> Iterator[PrivatePostgres]:
-    binaries = _binaries()
+    binaries = postgres_binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL binaries in /usr/lib/postgresql")
     cluster = PrivatePostgres(binaries)
