@@ -5,6 +5,7 @@ no connection, so a repeated order after a cut link is the same as any other.
 """
 
 import shutil
+from pathlib import Path
 
 import msgspec
 import structlog
@@ -101,6 +102,10 @@ class Desk:
             self._journal.note(LogSettled(order_id=order_id))
             self._clear_if_settled(order)
 
+    def files_sent(self, order_id: OrderId) -> None:
+        """Nothing of its output is left to send."""
+        self._clear_if_settled(self._journal.orders[order_id])
+
     def give_up_old_logs(self) -> None:
         """Called at start: a server that deleted the deployment never asks for its log."""
         oldest = self._clock.now().timestamp() - UNWANTED_LOG_SECONDS
@@ -112,7 +117,7 @@ class Desk:
 
     def _clear_if_settled(self, order: OrderState) -> None:
         """Its log and its steps are of no use to anybody any more."""
-        if order.is_settled:
+        if order.is_settled and not _has_files(self._layout.output_dir(order.order_id)):
             shutil.rmtree(self._layout.order_dir(order.order_id), ignore_errors=True)
 
     def _early_ending(self, frame: Order) -> Ending | None:
@@ -145,6 +150,10 @@ class Desk:
         report = last_word(state, ending, at=self._clock.now().timestamp())
         await self._journal.write(entry, Reported(report=report))
         return report
+
+
+def _has_files(directory: Path) -> bool:
+    return directory.is_dir() and any(directory.iterdir())
 
 
 def _entry(frame: Order, *, body: bytes | None = None) -> Taken:

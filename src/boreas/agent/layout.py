@@ -60,6 +60,10 @@ class Layout:
     def spool(self, order_id: OrderId) -> Path:
         return self.order_dir(order_id) / "spool"
 
+    def output_dir(self, order_id: OrderId) -> Path:
+        """What commands put here goes up to the server when the order has ended."""
+        return self.order_dir(order_id) / "output"
+
     def steps(self, order_id: OrderId) -> Path:
         return self.order_dir(order_id) / "steps"
 

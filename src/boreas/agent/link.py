@@ -13,6 +13,7 @@ import structlog
 
 from boreas.agent.desk import Desk
 from boreas.agent.facts import FactsBoard
+from boreas.agent.output_files import OutputFiles
 from boreas.agent.uploads import Uploads
 from boreas.domain.ids import OrderId
 from boreas.kit.clock import Clock
@@ -68,12 +69,14 @@ class AgentLink:
         welcome: Welcome,
         *,
         uploads: Uploads,
+        files: OutputFiles,
         parts: Parts,
         on_proof: Callable[[], None] = lambda: None,
     ) -> None:
         self._session = session
         self._welcome = welcome
         self._uploads = uploads
+        self._files = files
         self._desk, self._facts, self._vault, self._clock = parts
         self._tasks = TaskGroup("agent link")
         self._beat_now = parts.facts.news_came
@@ -93,6 +96,8 @@ class AgentLink:
             async with self._tasks:
                 self._introduce()
                 self._tasks.start(self._beat, name="heartbeat")
+                self._tasks.start(self._files.run, name="files up")
+                self._tasks.start(self._files.refuse_incoming, name="streams of the server")
                 self._tasks.start(self._renew, name="certificate renewal")
                 await self._receive()
         except* LinkClosed:
@@ -112,6 +117,7 @@ class AgentLink:
             self._uploads.look_again(OrderId(report.order_id))
         if report.kind == "finished":
             self._facts.look_soon.raise_()
+            self._files.hint.raise_()
 
     def _introduce(self) -> None:
         self._facts.send_again()

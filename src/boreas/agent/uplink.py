@@ -12,6 +12,7 @@ import structlog
 from boreas.agent.journal import Journal
 from boreas.agent.layout import Layout
 from boreas.agent.link import AgentLink, Parts
+from boreas.agent.output_files import OutputFiles
 from boreas.agent.uploads import Uploads
 from boreas.agent.way import Way
 from boreas.domain.errors import BoreasError
@@ -173,10 +174,17 @@ class Uplink:
             clock=self._parts.clock,
             settle=self._parts.desk.settle_log,
         )
+        files = OutputFiles(
+            dialled.session,
+            journal=self._journal,
+            layout=self._layout,
+            sent_all=self._parts.desk.files_sent,
+        )
         return AgentLink(
             dialled.session,
             dialled.welcomed.welcome,
             uploads=uploads,
+            files=files,
             parts=self._parts,
             on_proof=self._way.proven,
         )

@@ -39,6 +39,7 @@ class Workspace:
         self._layout = layout
         self._keepers = keepers
         layout.steps(order.order_id).mkdir(parents=True, exist_ok=True, mode=0o700)
+        layout.output_dir(order.order_id).mkdir(exist_ok=True, mode=0o700)
         self.scope_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
         self.spool = SpoolFile(str(layout.spool(order.order_id)))
         self._said = _SaidLines(layout.order_dir(order.order_id) / "said", self.spool)
@@ -124,7 +125,9 @@ class Workspace:
             "SHELL": "/bin/bash",
             "LANG": "C.UTF-8",
         }
-        return {**clean, **order_variables(self.order, release_dir=str(self.release_dir)), **added}
+        own = order_variables(self.order, release_dir=str(self.release_dir))
+        output = {"BOREAS_OUTPUT_DIR": str(self._layout.output_dir(self.order.order_id))}
+        return {**clean, **own, **output, **added}
 
 
 class _SaidLines:

@@ -6,11 +6,14 @@ to keep silent. No store, no engine; boreas.server.gateway is the real one.
 
 import asyncio
 import itertools
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from boreas.domain.errors import BoreasError
 from boreas.domain.ids import (
     AgentId,
     ApplicationId,
@@ -29,6 +32,7 @@ from boreas.kit.tasks import TaskGroup
 from boreas.logs.chunks import decode
 from boreas.transport.frames import (
     Cancel,
+    FileOffer,
     Frame,
     Heartbeat,
     HeartbeatAnswer,
@@ -45,6 +49,7 @@ from boreas.transport.frames import (
 from boreas.transport.links import LinkClosed
 from boreas.transport.session import Session
 from boreas.transport.streams import Stream, StreamEnded
+from boreas.transport.transfers import receive_file
 
 WELCOME = Welcome(
     agent_id="agt_1",
@@ -114,6 +119,8 @@ class FakeGateway:
         self.heartbeats: list[Heartbeat] = []
         self.logs: dict[str, bytearray] = {}
         self.complete_logs: set[str] = set()
+        self.files: dict[str, bytes] = {}
+        self.refused_files: dict[str, str] = {}
         self.echoes: list[bytes] = []
         self.unexpected: list[str] = []
         self.acknowledges = True
@@ -233,6 +240,9 @@ class FakeGateway:
 
     async def _log(self, session: Session, stream: Stream) -> None:
         header = await stream.header()
+        if isinstance(header, FileOffer):
+            await self._file(stream, header)
+            return
         assert isinstance(header, LogStream)
         log = self.logs.setdefault(header.order_id, bytearray())
         if header.start_offset != len(log):
@@ -248,6 +258,17 @@ class FakeGateway:
                 await self._note()
         except (LinkClosed, StreamEnded):
             return
+
+    async def _file(self, stream: Stream, offer: FileOffer) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            target = Path(directory) / "file"
+            try:
+                await receive_file(stream, offer, target, max_size=1024**2)
+            except BoreasError as error:
+                self.refused_files[offer.name] = error.message
+            else:
+                self.files[offer.name] = target.read_bytes()
+        await self._note()
 
     async def _note(self) -> None:
         async with self._changed:

@@ -82,6 +82,10 @@ class Bench:
         self.cut()
         await SystemClock().sleep(0)
 
+    async def pause(self) -> None:
+        """A breath between two looks at a directory."""
+        await SystemClock().sleep(0.02)
+
     def cut(self) -> None:
         """Pull the cable."""
         for link in self.links:
