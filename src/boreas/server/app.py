@@ -40,6 +40,7 @@ def create_app(services: ServiceBundle) -> FastAPI:
             Middleware(guards.RequestIds, ids=services.ids),
             Middleware(guards.ForwardedHeaders, trusted=services.settings.trusted_proxies),
             Middleware(guards.SecurityHeaders),
+            Middleware(errors.LastResort),
             Middleware(guards.JsonBodies),
         ],
     )

@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     ModelWrapValidatorHandler,
     PlainSerializer,
+    Strict,
     ValidationError,
     model_validator,
 )
@@ -117,6 +118,12 @@ class V1Page(V1View, Generic[T]):
 
     items: list[T]
     next_cursor: str | None = None
+
+
+Flag = Annotated[bool, Strict()]
+"""`true` or `false`; "yes" and 1 are neither."""
+Whole = Annotated[int, Strict()]
+"""A whole number, not a text that looks like one."""
 
 
 def _a_name(text: str) -> str:

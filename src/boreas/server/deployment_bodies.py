@@ -6,7 +6,7 @@ called `<application>-<type>`.
 
 import json
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -15,7 +15,7 @@ from boreas.domain.deployments import Task
 from boreas.domain.errors import invalid
 from boreas.domain.ids import ApplicationId, TaskId
 from boreas.domain.workflow import TaskRequest, TaskType
-from boreas.server.bodies import Name, Text, V1Body
+from boreas.server.bodies import Flag, Name, Text, V1Body, Whole
 from boreas.server.strategy_bodies import StrategyBody
 
 MOST_TASKS = 10_000
@@ -95,9 +95,9 @@ class TaskFields(V1Body):
     app_id: str | None = None
     type: TaskType | None = None
     block_by: Blockers = Field(default_factory=list)
-    order: int | None = Field(default=None, ge=-1_000_000, le=1_000_000)
+    order: Whole | None = Field(default=None, ge=-1_000_000, le=1_000_000)
     payload: Payload = Field(default_factory=dict)
-    require_confirm: bool = False
+    require_confirm: Flag = False
     timeout_seconds: Timeout | None = None
 
     @model_validator(mode="before")
@@ -129,17 +129,17 @@ class DeploymentBody(V1Body):
     application_ids: list[str] | None = Field(default=None, max_length=1000)
     must_in_order: list[str] = Field(default_factory=list, max_length=1000)
     strategy: StrategyBody | None = None
-    manual_approval: bool = False
+    manual_approval: Flag = False
     tasks: list[NewTaskBody] | None = Field(default=None, max_length=MOST_TASKS)
-    auto_start: bool = True
-    dry_run: bool = False
+    auto_start: Flag = True
+    dry_run: Flag = False
 
 
 class WorkflowBody(V1Body):
     """The whole list of tasks; `revision` is the `workflowRevision` it was made from."""
 
     tasks: list[PlacedTaskBody] = Field(max_length=MOST_TASKS)
-    revision: int | None = None
+    revision: Whole | None = None
 
 
 class CommentBody(V1Body):
@@ -153,11 +153,17 @@ class CancelBody(V1Body):
     """`rollback`: also bring back what was changed."""
 
     comment: Text = ""
-    rollback: bool = False
+    rollback: Flag = False
 
 
 ApplicationNames = Mapping[str, ApplicationId]
 """Ids by id and by name."""
+
+
+def ids_by_name(found: Iterable[tuple[str, ApplicationId]]) -> ApplicationNames:
+    """From (name, id) pairs; an id wins over a name that looks like it."""
+    pairs = list(found)
+    return {name: id_ for name, id_ in pairs} | {str(id_): id_ for _, id_ in pairs}
 
 
 def application_named(names: ApplicationNames, given: str, field: str) -> ApplicationId:

@@ -215,14 +215,8 @@ def detail_view(
     words = blocked_words(deployment)
     tasks = [
         task_view(
-            deployment,
-            task,
-            executions.get(task.id, []),
-            names,
-            now,
-            reason=words.get(task.id),
-            logs=[line.message for line in last_lines.get(task.id, ())],
-        )
+            deployment, task, executions.get(task.id, []), names, now, words.get(task.id)
+        ).model_copy(update={"logs": [line.message for line in last_lines.get(task.id, ())]})
         for task in deployment.tasks
     ]
     lines = sorted(
@@ -353,9 +347,7 @@ def task_view(
     executions: Sequence[Execution],
     names: Names,
     now: datetime,
-    *,
     reason: str | None = None,
-    logs: Sequence[str] = (),
 ) -> TaskView:
     """A task as the documents show it; `reason` is used where the task itself has none."""
     application = names.applications.get(task.application_id or "")
@@ -384,7 +376,7 @@ def task_view(
         first_deployment=task.first_deployment,
         batches=[batch_view(batch, names) for batch in task.batches],
         executions=[execution_view(each, names) for each in executions],
-        logs=list(logs),
+        logs=[],
     )
 
 

@@ -18,6 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from boreas.domain.errors import BoreasError, ErrorCode, FieldError
 
@@ -43,6 +44,10 @@ CODE_OF_STATUS: Final[Mapping[int, str]] = {
     500: "internal",
 }
 """For what the framework itself refuses."""
+
+
+CATCHES_ALL: Final = "boreas_catches_all"
+"""Marks the endpoint that answers every GET that no other route answers."""
 
 
 class ProblemField(BaseModel):
@@ -134,8 +139,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(BoreasError, _domain_error)
     app.add_exception_handler(RequestValidationError, _wrong_input)
     app.add_exception_handler(HTTPException, _framework_error)
-    app.add_exception_handler(OSError, _system_error)
-    app.add_exception_handler(Exception, _unknown_error)
 
 
 def request_id_of(request: Request) -> str:
@@ -150,27 +153,51 @@ async def _domain_error(request: Request, error: Exception) -> ProblemResponse:
 
 async def _framework_error(request: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, HTTPException)
+    if error.status_code == 405 and hasattr(request.scope.get("endpoint"), CATCHES_ALL):
+        # Only the route of the web pages knows this path, so there is nothing to be called.
+        return problem(404, "there is nothing here", request_id=request_id_of(request))
     answer = problem(error.status_code, str(error.detail), request_id=request_id_of(request))
     answer.headers.update(error.headers or {})
     return answer
 
 
-async def _system_error(request: Request, error: Exception) -> ProblemResponse:
+class LastResort:
+    """Turns an error that nobody foresaw into a 500 that tells nothing but the request's id.
+
+    The one place where such an error is logged, and one of the few that may catch everything: the
+    framework's own would log it a second time and drop our headers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noted)
+        except Exception as error:
+            answer = _unforeseen(scope, error)
+            if scope["type"] == "http" and not begun:
+                await answer(scope, receive, send)
+
+
+def _unforeseen(scope: Scope, error: Exception) -> ProblemResponse:
+    request_id = str(scope.get("boreas.request_id", ""))
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        log.error("disk full", action="disk_full", request_id=request_id_of(request))
-        return problem(507, "the server's disk is full", request_id=request_id_of(request))
-    return await _unknown_error(request, error)
-
-
-async def _unknown_error(request: Request, error: Exception) -> ProblemResponse:
-    """The one place where an unforeseen error is logged; nothing of it reaches the caller."""
-    request_id = request_id_of(request)
+        log.error("disk full", action="disk_full", request_id=request_id)
+        return problem(507, "the server's disk is full", request_id=request_id)
     log.error(
         "request failed",
         action="request_failed",
         request_id=request_id,
-        method=request.method,
-        path=request.url.path,
+        method=scope.get("method", scope["type"]),
+        path=scope["path"],
         exc_info=error,
     )
     detail = f"something went wrong inside the server; its log has it under {request_id}"

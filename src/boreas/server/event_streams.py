@@ -29,6 +29,12 @@ HEADERS: Final = {
 }
 
 
+class EventStreamType(Response):
+    """Tells the API's description what kind of answer a stream is."""
+
+    media_type = "text/event-stream"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerEvent:
     """One event; `data` becomes JSON in one line."""

@@ -157,7 +157,5 @@ def commit_in(answer: str, ref: str) -> str | None:
         commit, _, name = line.partition("\t")
         if commit_problem(commit) is None:
             found[name] = commit
-    for name in names_of(ref):
-        if commit := found.get(f"{name}^{{}}") or found.get(name):
-            return commit
-    return None
+    preferred = [found.get(f"{name}^{{}}") or found.get(name) for name in names_of(ref)]
+    return next((commit for commit in preferred if commit), None)

@@ -16,7 +16,7 @@ from boreas.domain.projects import Application, Environment, Version
 from boreas.domain.specs import can_stage, staging_obstacle
 from boreas.engine.plan import Ground, PlannedApplication
 from boreas.engine.snapshot import ReleaseView
-from boreas.server.deployment_bodies import ApplicationNames
+from boreas.server.deployment_bodies import ApplicationNames, ids_by_name
 from boreas.server.deployment_views import Names
 from boreas.store import SqlTransaction as Transaction
 
@@ -31,9 +31,8 @@ class Site:
 
     @property
     def ids_by_name(self) -> ApplicationNames:
-        """Ids by name and by id; an id wins over a name that looks like it."""
-        by_name = {application.name: application.id for application in self.applications}
-        return {**by_name, **{application.id: application.id for application in self.applications}}
+        """The applications by name and by id."""
+        return ids_by_name((it.name, it.id) for it in self.applications)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +75,10 @@ async def freeze(
         PlannedApplication(id=it.id, name=it.name, release=view_of(body), targets=targets)
         for it, body in zip(applications, releases, strict=True)
     )
-    live = {(it.application_id, it.target_id): it for it in await tx.environments.live(
-        site.environment.id
-    )}
+    live = {
+        (it.application_id, it.target_id): it
+        for it in await tx.environments.live(site.environment.id)
+    }
     return Frozen(
         ground=Ground(applications=planned, targets=targets, live=live),
         releases=releases,

@@ -30,7 +30,6 @@ from boreas.server.auth.callers import (
     is_still_good,
 )
 from boreas.server.auth.origin import CrossSite, refuse_foreign
-from boreas.server.auth.sessions import secret_in
 from boreas.server.errors import problem_of
 from boreas.server.live_pictures import Pictures
 from boreas.server.live_topics import Message, Topic, refusal, topic_named

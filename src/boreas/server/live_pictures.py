@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from boreas.domain.deployments import Deployment, Execution, Task
 from boreas.domain.ids import DeploymentId
-from boreas.server.deployment_views import Names, deployment_view, task_view
 from boreas.engine.explain import blocked_words
+from boreas.server.deployment_views import Names, deployment_view, task_view
 from boreas.server.services import ServiceBundle
 from boreas.server.showing import load, names_for
 
@@ -73,7 +73,7 @@ class Picture:
         shown = []
         for task_id in wanted:
             task, executions, words = self.tasks[task_id]
-            view = task_view(self.deployment, task, executions, self.names, now, reason=words)
+            view = task_view(self.deployment, task, executions, self.names, now, words)
             shown.append(view.model_dump(mode="json", by_alias=True))
         return shown
 

@@ -39,8 +39,8 @@ async def names_for(tx: Transaction, loaded: Loaded) -> Names:
     return Names(
         version="" if version is None else version.name,
         environment=loaded.environment,
-        applications=snapshot.application_names,
-        targets=snapshot.target_names,
+        applications={str(id_): name for id_, name in snapshot.application_names.items()},
+        targets={str(id_): name for id_, name in snapshot.target_names.items()},
         agents={agent_id: agent.name for agent_id, agent in snapshot.agents.items()},
     )
 

@@ -22,6 +22,7 @@ import boreas
 from boreas.domain.errors import BoreasError, NotFound
 from boreas.server.auth.callers import Public
 from boreas.server.bodies import View
+from boreas.server.errors import CATCHES_ALL
 from boreas.server.services import Services
 
 log = structlog.get_logger(__name__)
@@ -132,6 +133,9 @@ async def web_page(path: str, request: Request) -> Response:
             raise NotFound(f"there is nothing at /{path}")
         return HTMLResponse(NO_PAGES)
     return _sent(files.get(path) or files["index.html"], request, forever=False)
+
+
+setattr(web_page, CATCHES_ALL, True)
 
 
 def _sent(asset: Asset, request: Request, *, forever: bool) -> Response:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from boreas.domain.workflow import Size, Strategy, StrategyKind, StrategyStep
-from boreas.server.bodies import V1Body
+from boreas.server.bodies import Flag, V1Body, Whole
 
 _PERCENT = re.compile(r"\d{1,3}(?:\.\d{1,6})?%")
 
@@ -34,7 +34,7 @@ def _a_ratio(value: float | str) -> float | str:
 
 
 _DECIMAL = re.compile(r"[01](?:\.\d{1,9})?")
-SizeText = Annotated[int | str, AfterValidator(_a_size)]
+SizeText = Annotated[Whole | str, AfterValidator(_a_size)]
 RatioText = Annotated[float | str, AfterValidator(_a_ratio)]
 
 
@@ -44,8 +44,8 @@ class StepBody(V1Body):
     batch_size: SizeText = 0
     batch_interval: float = Field(default=0.0, ge=0, le=31_536_000)
     canary_ratio: RatioText = 0.0
-    auto_rollback: bool = False
-    manual_approval_status: bool | None = None
+    auto_rollback: Flag = False
+    manual_approval_status: Flag | None = None
     max_failures: SizeText = 0
 
 

@@ -1,5 +1,7 @@
 """A whole web application over a fresh SQLite database, and clients that call it in-process."""
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,9 +18,11 @@ from boreas.kit.clock import SystemClock
 from boreas.kit.ids import new_id
 from boreas.logs.store import LogStore
 from boreas.server.app import create_app
+from boreas.server.auth.hashing import PasswordHasher
 from boreas.server.auth.setup_token import SetupToken
 from boreas.server.services import ServiceBundle
-from boreas.server.settings import parse
+from boreas.server.settings import Address, parse
+from boreas.server.web import listening_socket, serve_web
 from boreas.store import SqlStore
 
 PASSWORD = "correct horse battery"
@@ -50,8 +54,22 @@ class FixedGit:
         return replace(git, commit=git.commit or COMMIT)
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Migrated once; each test gets a copy."""
+    directory = tmp_path_factory.mktemp("empty")
+
+    async def migrate() -> None:
+        async with SqlStore.open(None, directory):
+            pass
+
+    asyncio.run(migrate())
+    return directory / "boreas.db"
+
+
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
+async def store(tmp_path: Path, empty_database: Path) -> AsyncIterator[SqlStore]:
+    shutil.copy(empty_database, tmp_path / "boreas.db")
     async with SqlStore.open(None, tmp_path) as opened:
         yield opened
 
@@ -70,6 +88,8 @@ async def services(store: SqlStore, tmp_path: Path) -> AsyncIterator[ServiceBund
         ids=new_id,
         mint_enrol_token=lambda secret: f"boreas1.localhost:1.{'0' * 64}.{secret}",
         setup_token=SetupToken(settings.setup_token_file),
+        # Real hashes at a price that hundreds of tests can pay.
+        hasher=PasswordHasher(passes=1, kibibytes=64),
     )
     bundle.setup_token.offer(users_exist=False)
     yield bundle
@@ -126,9 +146,7 @@ async def browser(
 
 
 async def signed_in(client: httpx.AsyncClient, password: str = PASSWORD) -> None:
-    answer = await client.post(
-        "/api/release/login", json={"username": "ada", "password": password}
-    )
+    answer = await client.post("/api/release/login", json={"username": "ada", "password": password})
     assert answer.status_code == 200, answer.text
 
 
@@ -155,12 +173,36 @@ async def made(client: httpx.AsyncClient, path: str, body: Made, **headers: str)
 async def enrolled(store: SqlStore, name: str) -> AgentId:
     """An agent as the gateway would have let in."""
     agent_id = AgentId(new_id("agt"))
-    agent = Agent(
-        id=agent_id, name=name, key_sha256=new_id("key"), enrolled_at=SystemClock().now()
-    )
+    agent = Agent(id=agent_id, name=name, key_sha256=new_id("key"), enrolled_at=SystemClock().now())
     async with store.transaction() as tx:
         await tx.agents.add(agent)
     return agent_id
+
+
+@pytest.fixture
+def make() -> Callable[..., Awaitable[Made]]:
+    """POST that must create."""
+    return made
+
+
+@pytest.fixture
+def enrol(store: SqlStore) -> Callable[[str], Awaitable[AgentId]]:
+    """Lets an agent in."""
+    return lambda name: enrolled(store, name)
+
+
+@pytest.fixture
+def sign_in() -> Callable[..., Awaitable[None]]:
+    """Signs a client in."""
+    return signed_in
+
+
+@pytest.fixture
+async def served(app: FastAPI) -> AsyncIterator[str]:
+    """The app behind a real socket, for streams; its address."""
+    listening = listening_socket(Address(host="127.0.0.1", port=0))
+    async with serve_web(app, listening):
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
 
 
 @dataclass

@@ -10,7 +10,7 @@ from boreas.domain.fleet import Agent, EnrolToken
 from boreas.domain.ids import AgentId
 from boreas.kit.ids import new_secret
 from boreas.server.auth.callers import Admin, AnyUser
-from boreas.server.bodies import Body, Moment, Name, Page, View
+from boreas.server.bodies import Body, Moment, Name, Page, View, Whole
 from boreas.server.creation import Creating
 from boreas.server.paging import USUAL, Cursor, Limit
 from boreas.server.services import Services
@@ -44,9 +44,9 @@ class AgentView(View):
 class EnrolTokenBody(Body):
     """A token for new agents: how long, for how many, and the labels they get."""
 
-    ttl_seconds: int = Field(default=3600, ge=1, le=7 * 86_400)
+    ttl_seconds: Whole = Field(default=3600, ge=1, le=7 * 86_400)
     labels: dict[Name, Name] = Field(default_factory=dict, max_length=50)
-    uses: int = Field(default=1, ge=1, le=1000)
+    uses: Whole = Field(default=1, ge=1, le=1000)
 
 
 class EnrolTokenView(View):

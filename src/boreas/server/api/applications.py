@@ -12,7 +12,7 @@ from boreas.domain.orders import DriverKind, HealthCheck
 from boreas.domain.projects import Application
 from boreas.domain.specs import check_application
 from boreas.server.auth.callers import AnyUser
-from boreas.server.bodies import Body, Moment, Name, Page, View
+from boreas.server.bodies import Body, Moment, Name, Page, View, Whole
 from boreas.server.creation import Creating
 from boreas.server.paging import USUAL, Cursor, Limit
 from boreas.server.services import Services
@@ -28,7 +28,7 @@ class ApplicationBody(Body):
     driver: DriverKind
     spec: dict[str, Any]
     health_check: dict[str, Any] | None = None
-    position: int | None = Field(default=None, ge=0, le=1_000_000)
+    position: Whole | None = Field(default=None, ge=0, le=1_000_000)
 
 
 class ApplicationPatch(Body):
@@ -38,7 +38,7 @@ class ApplicationPatch(Body):
     driver: DriverKind | None = None
     spec: dict[str, Any] | None = None
     health_check: dict[str, Any] | None = None
-    position: int | None = Field(default=None, ge=0, le=1_000_000)
+    position: Whole | None = Field(default=None, ge=0, le=1_000_000)
 
 
 class ApplicationView(View):
@@ -123,7 +123,9 @@ async def list_applications(
     async with services.store.reading() as tx:
         await tx.projects.get(project_id)
         page = await tx.applications.page(within=project_id, cursor=cursor, limit=limit)
-    return Page(items=[_view(application) for application in page.items], next_cursor=page.next_cursor)
+    return Page(
+        items=[_view(application) for application in page.items], next_cursor=page.next_cursor
+    )
 
 
 @router.get("/applications/{application_id}")

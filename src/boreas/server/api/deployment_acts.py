@@ -1,8 +1,8 @@
-"""What a person can do with a deployment: start, confirm, reject, pause, resume, cancel, go back."""
+"""What a person can do with a deployment: start, confirm, reject, pause, cancel, go back."""
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Response
 from starlette.responses import JSONResponse
@@ -25,7 +25,9 @@ from boreas.store import SqlTransaction as Transaction
 router = APIRouter(prefix="/api/v1/deployments/{deployment_id}", tags=["deployments"])
 
 Comment = Annotated[CommentBody | None, Body()]
-NewOne = {201: {"model": DeploymentDetailView, "description": "A new deployment was made."}}
+NewOne: dict[int | str, dict[str, Any]] = {
+    201: {"model": DeploymentDetailView, "description": "A new deployment was made."}
+}
 
 
 async def _granted(
@@ -54,9 +56,7 @@ async def confirm_deployment(
     said = body or CommentBody()
 
     def wish(it: Deployment, now: datetime) -> Decision:
-        return people.confirm(
-            it, caller.name, now=now, gate_id=said.gate_id, comment=said.comment
-        )
+        return people.confirm(it, caller.name, now=now, gate_id=said.gate_id, comment=said.comment)
 
     return await _granted(services, deployment_id, wish)
 
@@ -178,9 +178,7 @@ class _Succession:
         self._by = by
         self._make = make
 
-    async def create(
-        self, tx: Transaction, finished_id: DeploymentId
-    ) -> DeploymentDetailView:
+    async def create(self, tx: Transaction, finished_id: DeploymentId) -> DeploymentDetailView:
         now = self._services.clock.now()
         loaded = await load(tx, self._services, finished_id)
         snapshot = loaded.snapshot

@@ -58,9 +58,7 @@ async def create_deployment(
         request, frozen = await _asked(tx, body, caller.name, services)
         now = services.clock.now()
         deployment = lay_out(request, frozen.ground, now)
-        stored = await tx.deployments.create(
-            deployment, frozen.releases, frozen.views, wake_at=now
-        )
+        stored = await tx.deployments.create(deployment, frozen.releases, frozen.views, wake_at=now)
         await announce(tx, stored)
         return detail_view(stored, frozen.names, now, {})
 

@@ -10,7 +10,7 @@ from boreas.domain.deployments import ApprovalPolicy, ExpiryOutcome
 from boreas.domain.ids import EnvironmentId, ProjectId
 from boreas.domain.projects import Environment, EnvironmentKind, QueuePolicy
 from boreas.server.auth.callers import AnyUser
-from boreas.server.bodies import Body, Moment, Name, Page, View
+from boreas.server.bodies import Body, Flag, Moment, Name, Page, View, Whole
 from boreas.server.creation import Creating
 from boreas.server.paging import USUAL, Cursor, Limit
 from boreas.server.services import Services
@@ -22,8 +22,8 @@ router = APIRouter(prefix="/api/release", tags=["environments"])
 class ApprovalPolicyBody(Body):
     """Who must agree, and how long is waited."""
 
-    required: int = Field(default=1, ge=1, le=20)
-    forbid_requester: bool = False
+    required: Whole = Field(default=1, ge=1, le=20)
+    forbid_requester: Flag = False
     expires_after: float = Field(default=86_400.0, ge=1, le=366 * 86_400)
     on_expiry: ExpiryOutcome = ExpiryOutcome.FAIL
 

@@ -24,7 +24,7 @@ from boreas.logs.reading import Query as LogQuery
 from boreas.server.auth.callers import AnyUser, is_still_good
 from boreas.server.auth.origin import refuse_foreign
 from boreas.server.bodies import V1View
-from boreas.server.event_streams import EventStream, Source
+from boreas.server.event_streams import EventStream, EventStreamType, Source
 from boreas.server.log_sources import DeploymentLines, TaskLines, is_complete, positions_of
 from boreas.server.services import ServiceBundle, Services
 
@@ -147,7 +147,7 @@ async def download_task_log(
     return StreamingResponse(blocks, media_type="text/plain; charset=utf-8", headers=headers)
 
 
-@router.get("/tasks/{task_id}/logs/stream", response_class=EventStream)
+@router.get("/tasks/{task_id}/logs/stream", response_class=EventStreamType)
 async def stream_task_log(
     deployment_id: DeploymentId,
     task_id: str,
@@ -197,7 +197,7 @@ async def show_deployment_log(
     )
 
 
-@router.get("/logs/stream", response_class=EventStream)
+@router.get("/logs/stream", response_class=EventStreamType)
 async def stream_deployment_log(
     deployment_id: DeploymentId,
     request: Request,

@@ -17,9 +17,7 @@ from boreas.server.services import ServiceBundle, Services
 from boreas.server.showing import shown
 from boreas.server.wishes import Wish, grant
 
-router = APIRouter(
-    prefix="/api/v1/deployments/{deployment_id}/tasks/{task_id}", tags=["tasks"]
-)
+router = APIRouter(prefix="/api/v1/deployments/{deployment_id}/tasks/{task_id}", tags=["tasks"])
 
 Comment = Annotated[CommentBody | None, Body()]
 

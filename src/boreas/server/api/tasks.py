@@ -24,6 +24,7 @@ from boreas.server.deployment_bodies import (
     NewTaskBody,
     TaskFields,
     WorkflowBody,
+    ids_by_name,
     new_task_request,
     placed_task_request,
 )
@@ -53,8 +54,7 @@ def _editing(make: Edit) -> WishWithGround:
 
     async def wish(tx: Transaction, deployment: Deployment, now: datetime) -> Decision:
         ground = await ground_of(tx, deployment)
-        by_name = {it.name: it.id for it in ground.applications}
-        names = {**by_name, **{it.id: it.id for it in ground.applications}}
+        names = ids_by_name((it.name, it.id) for it in ground.applications)
         return make(deployment, ground, names, now)
 
     return wish

@@ -9,7 +9,7 @@ from boreas.domain.access import ApiToken
 from boreas.domain.errors import NotFound
 from boreas.server.auth.callers import AnyUser
 from boreas.server.auth.secrets import fingerprint, new_api_token
-from boreas.server.bodies import Body, Moment, Name, Page, View
+from boreas.server.bodies import Body, Moment, Name, Page, View, Whole
 from boreas.server.creation import Creating
 from boreas.server.services import Services
 from boreas.store import SqlTransaction as Transaction
@@ -21,7 +21,7 @@ class TokenBody(Body):
     """A new token; without `expires_in_seconds` it lives until it is deleted."""
 
     name: Name
-    expires_in_seconds: int | None = Field(default=None, ge=60, le=10 * 366 * 86_400)
+    expires_in_seconds: Whole | None = Field(default=None, ge=60, le=10 * 366 * 86_400)
 
 
 class TokenView(View):

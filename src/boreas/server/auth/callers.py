@@ -18,7 +18,6 @@ from boreas.server.auth import origin, sessions
 from boreas.server.auth.secrets import API_TOKEN_PREFIX, fingerprint
 from boreas.server.services import ServiceBundle, services_of
 
-
 E = TypeVar("E", bound=Callable[..., Any])
 
 

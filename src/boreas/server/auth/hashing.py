@@ -30,8 +30,9 @@ class PasswordHasher:
     `parallelism` is 1 so that two hashes are two busy threads, not eight.
     """
 
-    def __init__(self) -> None:
-        self._hash = PasswordHash((Argon2Hasher(time_cost=3, memory_cost=32_768, parallelism=1),))
+    def __init__(self, *, passes: int = 3, kibibytes: int = 32_768) -> None:
+        argon2 = Argon2Hasher(time_cost=passes, memory_cost=kibibytes, parallelism=1)
+        self._hash = PasswordHash((argon2,))
         self._threads = ThreadPoolExecutor(MAX_RUNNING, thread_name_prefix="argon2")
         self._places = asyncio.Semaphore(MAX_RUNNING)
         self._waiting = 0
