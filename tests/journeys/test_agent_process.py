@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,11 @@ from boreas.kit.clock import SystemClock
 from boreas.testing.fake_gateway import WELCOME, FakeGateway, an_order
 from boreas.transport.admission import Admission
 from boreas.transport.authority import CertificateAuthority
+from boreas.transport.identity import AgentVault
 from boreas.transport.keys import der
 from boreas.transport.reception import open_reception
 from boreas.transport.refusals import Refusal, RefusalCode
 from boreas.transport.tokens import EnrolToken
-
 
 AGENT = (sys.executable, "-m", "boreas.agent.main", "--name", "a1")
 
@@ -30,14 +31,17 @@ class Door:
     def __init__(self, ca: CertificateAuthority) -> None:
         self._ca = ca
         self.enrolments = 0
+        self.age = timedelta(0)
         self.is_revoked = False
 
     async def enrol(self, hello, *, token_secret, csr_pem, peer_address):
         if token_secret != "s3cret":
             raise Refusal(RefusalCode.TOKEN_USED, "the token was used", "make a new one")
         self.enrolments += 1
-        issued = self._ca.sign_agent(csr_pem, "agt_1", SystemClock().now())
-        return Admission(welcome=WELCOME, certificate_der=der(issued))
+        return Admission(welcome=WELCOME, certificate_der=self.issue(csr_pem, age=self.age))
+
+    def issue(self, csr_pem: bytes, *, age: timedelta = timedelta(0)) -> bytes:
+        return der(self._ca.sign_agent(csr_pem, "agt_1", SystemClock().now() - age))
 
     async def admit(self, hello, *, agent, peer_address):
         if self.is_revoked:
@@ -242,3 +246,23 @@ async def test_the_token_may_come_from_a_file_and_appears_in_no_argument(server,
         await server.gateway.until(lambda: server.gateway.session is not None)
 
     assert "s3cret" not in server.said()
+
+
+async def test_a_certificate_is_renewed_at_two_thirds_of_its_life(server):
+    server.door.age = timedelta(days=70)
+    server.gateway.issue = server.door.issue
+    vault = AgentVault(server.data_dir / "identity")
+
+    async with server.listening():
+        server.start_agent(BOREAS_TOKEN=server.token())
+        await server.gateway.until(lambda: server.gateway.session is not None)
+        first = vault.identity()
+        while vault.identity().certificate == first.certificate:
+            await SystemClock().sleep(0.05)
+        server.end_agents()
+        server.start_agent("--server", f"127.0.0.1:{server.port}")
+        await server.gateway.until(lambda: len(server.gateway.inventories) == 2)
+
+    assert first.wants_renewal(SystemClock().now())
+    assert not vault.identity().wants_renewal(SystemClock().now())
+    assert server.door.enrolments == 1

@@ -37,11 +37,13 @@ from boreas.transport.frames import (
     Heartbeat,
     HeartbeatAnswer,
     Inventory,
+    Issued,
     LogStored,
     LogStream,
     Order,
     OrderTaken,
     Padding,
+    Renew,
     Report,
     ReportTaken,
     Welcome,
@@ -123,6 +125,7 @@ class FakeGateway:
         self.refused_files: dict[str, str] = {}
         self.echoes: list[bytes] = []
         self.unexpected: list[str] = []
+        self.issue: Callable[[bytes], bytes] | None = None
         self.acknowledges = True
         self.answers_heartbeats = True
         self._outbox_ids = itertools.count(1)
@@ -202,13 +205,7 @@ class FakeGateway:
     def _take(self, session: Session, frame: Frame) -> None:
         match frame:
             case Inventory():
-                self.inventories.append(frame)
-                for order_id in frame.order_ids:
-                    offset = len(self.logs.get(order_id, b""))
-                    session.control.send(LogStored(order_id=order_id, offset=offset))
-                self.session = session
-                for waiting in self.outbox.values():
-                    session.control.send(waiting)
+                self._take_inventory(session, frame)
             case Report():
                 self._take_report(session, frame)
             case OrderTaken():
@@ -219,12 +216,27 @@ class FakeGateway:
                 if self.answers_heartbeats:
                     answer = HeartbeatAnswer(sequence=frame.sequence, server_time=0.0)
                     session.control.send(answer)
-            case Padding(echo=False):
-                self.echoes.append(frame.bytes_)
+            case Renew() if self.issue is not None:
+                session.control.send(Issued(certificate_der=self.issue(frame.csr_pem)))
             case Padding():
-                session.control.send(Padding(bytes_=frame.bytes_, echo=False))
+                self._take_padding(session, frame)
             case _:
                 self.unexpected.append(repr(frame))
+
+    def _take_inventory(self, session: Session, inventory: Inventory) -> None:
+        self.inventories.append(inventory)
+        for order_id in inventory.order_ids:
+            offset = len(self.logs.get(order_id, b""))
+            session.control.send(LogStored(order_id=order_id, offset=offset))
+        self.session = session
+        for waiting in self.outbox.values():
+            session.control.send(waiting)
+
+    def _take_padding(self, session: Session, padding: Padding) -> None:
+        if padding.echo:
+            session.control.send(Padding(bytes_=padding.bytes_, echo=False))
+        else:
+            self.echoes.append(padding.bytes_)
 
     def _take_report(self, session: Session, report: Report) -> None:
         known = self.reports.setdefault(report.order_id, {})
