@@ -1,8 +1,9 @@
-"""A small installation in a store: a project, an environment, agents that answer at once."""
+"""A small installation in any store: a project, an environment, agents that answer at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from boreas.domain.deployments import Deployment
 from boreas.domain.events import ExecutionReport
@@ -27,7 +28,6 @@ from boreas.engine.plan import DeploymentRequest, Ground, PlannedApplication, la
 from boreas.engine.snapshot import ReleaseView
 from boreas.kit.clock import Clock
 from boreas.runtime.loop import Loop
-from boreas.store import SqlStore, SqlTransaction
 
 PROJECT = ProjectId("prj")
 ENVIRONMENT = EnvironmentId("env")
@@ -36,8 +36,18 @@ AGENT = AgentId("agt")
 TARGET = TargetId("tgt")
 
 
-async def found(store: SqlStore, server_id: ServerId, *, applications: int, now: datetime) -> None:
-    """The project with so many applications, one agent that is online, one target."""
+async def found(
+    store: Any,
+    server_id: ServerId,
+    *,
+    applications: int,
+    now: datetime,
+    agent_id: AgentId = AGENT,
+) -> None:
+    """The project with so many applications, and one target behind one agent that is online.
+
+    An agent other than the stub is there already.
+    """
     async with store.transaction() as tx:
         await tx.projects.add(Project(id=PROJECT, name="bench", created_at=now))
         await tx.environments.add(
@@ -49,9 +59,9 @@ async def found(store: SqlStore, server_id: ServerId, *, applications: int, now:
                 created_at=now,
             )
         )
-        await tx.agents.add(Agent(id=AGENT, name="stub", key_sha256="k", enrolled_at=now))
-        await tx.links.connected(AGENT, server_id=server_id, address="", transport="stub", now=now)
-        await tx.targets.add(_target(now))
+        if agent_id == AGENT:
+            await _add_stub(tx, server_id, now)
+        await tx.targets.add(_target(agent_id, now))
         for number in range(applications):
             await tx.applications.add(_application(number, now))
         await tx.versions.add(
@@ -59,7 +69,14 @@ async def found(store: SqlStore, server_id: ServerId, *, applications: int, now:
         )
 
 
-async def create_chain(tx: SqlTransaction, number: int, *, tasks: int, now: datetime) -> Deployment:
+async def _add_stub(tx: Any, server_id: ServerId, now: datetime) -> None:
+    await tx.agents.add(Agent(id=AGENT, name="stub", key_sha256="k", enrolled_at=now))
+    await tx.links.connected(AGENT, server_id=server_id, address="", transport="stub", now=now)
+
+
+async def create_chain(
+    tx: Any, number: int, *, tasks: int, now: datetime, agent_id: AgentId = AGENT
+) -> Deployment:
     """A deployment of application `number`: so many no-op tasks, one after the other."""
     view = ReleaseView(
         id=ReleaseId(f"rel{number}"),
@@ -67,8 +84,9 @@ async def create_chain(tx: SqlTransaction, number: int, *, tasks: int, now: date
         version="v1",
         can_stage=True,
     )
+    targets = (_target(agent_id, now),)
     planned = PlannedApplication(
-        id=_application_id(number), name=f"app{number}", release=view, targets=(_target(now),)
+        id=_application_id(number), name=f"app{number}", release=view, targets=targets
     )
     request = DeploymentRequest(
         id=DeploymentId(f"dep{number}"),
@@ -79,8 +97,11 @@ async def create_chain(tx: SqlTransaction, number: int, *, tasks: int, now: date
         created_by="bench",
         tasks=_chain(number, tasks),
     )
-    deployment = lay_out(request, Ground(applications=(planned,), targets=(_target(now),)), now)
-    return await tx.deployments.create(deployment, [_body(view)], [view], wake_at=now)
+    deployment = lay_out(request, Ground(applications=(planned,), targets=targets), now)
+    created: Deployment = await tx.deployments.create(
+        deployment, [_body(view)], [view], wake_at=now
+    )
+    return created
 
 
 @dataclass(slots=True)
@@ -142,12 +163,12 @@ def _application(number: int, now: datetime) -> Application:
     )
 
 
-def _target(now: datetime) -> Target:
+def _target(agent_id: AgentId, now: datetime) -> Target:
     return Target(
         id=TARGET,
         environment_id=ENVIRONMENT,
         name="stub",
-        agent_id=AGENT,
+        agent_id=agent_id,
         position=0,
         created_at=now,
     )

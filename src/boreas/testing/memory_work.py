@@ -19,13 +19,14 @@ from boreas.domain.ids import (
     AgentId,
     ApplicationId,
     DeploymentId,
+    ExecutionId,
     OrderId,
     ReleaseId,
     ServerId,
     TargetId,
 )
 from boreas.domain.orders import ReleaseBody
-from boreas.domain.outbox import OutboxKind, OutboxRow
+from boreas.domain.outbox import OutboxKind, OutboxRow, Place
 from boreas.engine.loaded import Loaded
 from boreas.engine.snapshot import Admission, LiveChange, ReleaseView, Snapshot
 from boreas.kit.clock import Clock
@@ -443,3 +444,21 @@ class MemoryLinks:
             and execution.state in IN_FLIGHT
             and execution.order_id not in on_the_way
         ]
+
+    async def places(self, ids: Collection[ExecutionId]) -> Mapping[ExecutionId, Place]:
+        return {
+            execution.id: Place(
+                execution_id=execution.id,
+                deployment_id=execution_deployment,
+                task_id=execution.task_id,
+                target=self._target_name(execution.target_id),
+                agent_id=execution.agent_id,
+            )
+            for execution_deployment, row in self._draft.deployments.items()
+            for execution in row.deployment.executions
+            if execution.id in ids
+        }
+
+    def _target_name(self, target_id: TargetId) -> str:
+        target = self._draft.shelf("targets").get(target_id)
+        return str(target.name) if target else target_id

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from boreas.domain.deployments import ExecutionState
+from boreas.domain.ids import ExecutionId
 from boreas.domain.outbox import OutboxKind, OutboxRow
 
 
@@ -91,3 +92,16 @@ async def test_the_fence_only_grows(scene):
             drawn += [await tx.work.next_fence(), await tx.work.next_fence()]
 
     assert drawn == sorted(set(drawn))
+
+
+async def test_an_execution_says_where_it_belongs(scene):
+    deployment = await scene.deploy()
+    execution = deployment.executions[0]
+
+    async with scene.store.reading() as tx:
+        places = await tx.links.places([execution.id, ExecutionId("unknown.1")])
+
+    assert list(places) == [execution.id]
+    assert places[execution.id].task_id == execution.task_id
+    assert places[execution.id].agent_id == execution.agent_id
+    assert places[execution.id].deployment_id == deployment.id

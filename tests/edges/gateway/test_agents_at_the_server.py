@@ -1,0 +1,248 @@
+"""What the server does with agents: the door, orders, reports, logs, and those that lie."""
+
+import asyncio
+
+import pytest
+from tests.edges.gateway.conftest import House
+from tests.support.eventually import eventually
+
+from boreas.domain.ids import AgentId
+from boreas.logs.chunks import spoken
+from boreas.logs.pages import Window
+from boreas.logs.reading import Query
+from boreas.transport.dial import Dialled
+from boreas.transport.frames import (
+    FileRequest,
+    Frame,
+    Heartbeat,
+    HeartbeatAnswer,
+    Inventory,
+    LogStored,
+    Order,
+    OrderTaken,
+    Report,
+    ReportTaken,
+)
+from boreas.transport.links import CloseCode
+from boreas.transport.refusals import Refusal, RefusalCode
+
+
+async def next_of(dialled: Dialled, kind: type[Frame]) -> Frame:
+    """The next message of this kind; others are passed over."""
+    async with asyncio.timeout(10):
+        while not isinstance(frame := await dialled.session.control.receive(), kind):
+            pass
+        return frame
+
+
+async def agent_with_an_order(house: House) -> tuple[Dialled, Order]:
+    dialled = await house.agent().dial()
+    await house.deploy_to(AgentId(dialled.welcomed.welcome.agent_id))
+    order = await next_of(dialled, Order)
+    assert isinstance(order, Order)
+    return dialled, order
+
+
+def finished(order_id: str, *, log_bytes: int = 0) -> Report:
+    return Report(
+        order_id=order_id,
+        sequence=1,
+        kind="finished",
+        at=0.0,
+        outcome="success",
+        exit_code=0,
+        log_bytes=log_bytes,
+    )
+
+
+async def test_an_agent_that_enrolled_is_known_with_the_labels_of_its_token(house: House) -> None:
+    await house.agent().dial()
+
+    agent = await house.known()
+    assert agent is not None
+    assert agent.labels == {"rack": "7"}
+    await eventually(lambda: house.gateway.connected == 1)
+
+
+async def test_a_token_lets_one_agent_in(house: House) -> None:
+    await house.agent("n1").dial()
+
+    with pytest.raises(Refusal) as refused:
+        await house.agent("n2").dial()
+    assert refused.value.refusal_code == RefusalCode.TOKEN_USED
+    assert await house.known("n2") is None
+
+
+async def test_an_enrolled_agent_comes_back_without_a_token(house: House) -> None:
+    agent = house.agent()
+    first = await agent.dial()
+    first.session.close()
+
+    second = await agent.dial()
+
+    assert second.welcomed.welcome.agent_id == first.welcomed.welcome.agent_id
+
+
+async def test_a_revoked_agent_is_put_out_and_not_let_in_again(house: House) -> None:
+    agent = house.agent()
+    dialled = await agent.dial()
+    await eventually(lambda: house.gateway.connected == 1)
+    known = await house.known()
+    assert known is not None
+
+    await house.revoke(known)
+
+    async with asyncio.timeout(5):
+        closing = await dialled.session.wait_closed()
+    assert closing.code == CloseCode.REVOKED
+    with pytest.raises(Refusal) as refused:
+        await agent.dial()
+    assert refused.value.refusal_code == RefusalCode.AGENT_REVOKED
+
+
+async def test_a_copy_of_an_agent_that_answers_is_refused(house: House) -> None:
+    original = house.agent()
+    dialled = await original.dial()
+    await eventually(lambda: house.gateway.connected == 1)
+    copy = house.agent()
+
+    async def answer_echoes() -> None:
+        async for frame in dialled.session.control:
+            if type(frame).__name__ == "Padding":
+                dialled.session.control.send(Heartbeat(sequence=1, busy=False))
+
+    answering = asyncio.ensure_future(answer_echoes())
+    with pytest.raises(Refusal) as refused:
+        await copy.dial()
+    answering.cancel()
+    assert refused.value.refusal_code == RefusalCode.ALREADY_CONNECTED
+
+
+async def test_an_agent_whose_old_self_is_silent_takes_its_place(house: House) -> None:
+    await house.agent().dial()
+    await eventually(lambda: house.gateway.connected == 1)
+
+    await house.agent().dial()
+
+    await eventually(lambda: house.gateway.connected == 1)
+
+
+async def test_a_heartbeat_is_answered(house: House) -> None:
+    dialled = await house.agent().dial()
+
+    dialled.session.control.send(Heartbeat(sequence=5, busy=False, facts={"host": "h"}))
+
+    answer = await next_of(dialled, HeartbeatAnswer)
+    assert isinstance(answer, HeartbeatAnswer)
+    assert answer.sequence == 5
+
+
+async def test_an_order_is_sent_again_on_the_next_link_until_it_is_taken(house: House) -> None:
+    agent = house.agent()
+    first = await agent.dial()
+    await house.deploy_to(AgentId(first.welcomed.welcome.agent_id))
+    order = await next_of(first, Order)
+    first.session.close()
+
+    second = await agent.dial()
+    again = await next_of(second, Order)
+
+    assert again == order
+
+
+async def test_a_report_is_acknowledged_and_ends_the_deployment(house: House) -> None:
+    dialled, order = await agent_with_an_order(house)
+    dialled.session.control.send(OrderTaken(outbox_id=order.outbox_id))
+    dialled.session.control.send(finished(order.order_id))
+
+    assert isinstance(await next_of(dialled, ReportTaken), ReportTaken)
+    async with house.store.reading() as tx:
+        assert (await tx.deployments.get("dep0")).state == "success"
+
+
+async def test_a_report_about_another_agents_order_has_no_effect(house: House) -> None:
+    _, order = await agent_with_an_order(house)
+    await house.add_token_again()
+    stranger = await house.agent("n2").dial()
+
+    stranger.session.control.send(finished(order.order_id))
+
+    await next_of(stranger, ReportTaken)
+    async with house.store.reading() as tx:
+        assert (await tx.deployments.get("dep0")).state == "running"
+
+
+async def test_an_order_that_the_agent_no_longer_holds_is_lost(house: House) -> None:
+    agent = house.agent()
+    dialled = await agent.dial()
+    await house.deploy_to(AgentId(dialled.welcomed.welcome.agent_id))
+    order = await next_of(dialled, Order)
+    assert isinstance(order, Order)
+    dialled.session.control.send(OrderTaken(outbox_id=order.outbox_id))
+    agent_id = AgentId(dialled.welcomed.welcome.agent_id)
+
+    async def is_taken() -> bool:
+        async with house.store.reading() as tx:
+            return bool(await tx.links.unfinished_orders(agent_id))
+
+    await eventually(is_taken)
+    dialled.session.close()
+
+    back = await agent.dial()
+    back.session.control.send(Inventory(order_ids=(), busy=False))
+
+    async def is_failed() -> bool:
+        async with house.store.reading() as tx:
+            return (await tx.deployments.get("dep0")).state == "failed"
+
+    await eventually(is_failed)
+
+
+async def test_log_bytes_are_stored_once_and_acknowledged_when_durable(house: House) -> None:
+    dialled, order = await agent_with_an_order(house)
+    chunks = spoken("hello\nworld\n", 1_700_000_000_000_000)
+    log = dialled.session.open_log(order.order_id, start_offset=0)
+    await log.send(chunks, last=True)
+    stored = await next_of(dialled, LogStored)
+    again = dialled.session.open_log(order.order_id, start_offset=0)
+    await again.send(chunks, last=True)
+    await next_of(dialled, LogStored)
+
+    assert stored == LogStored(order_id=order.order_id, offset=len(chunks))
+    page = await house.logs.page("dep0", "task0", Window.asked(tail=10), Query())
+    assert [line.message for line in page.lines] == ["hello", "world"]
+
+
+async def test_nobody_writes_into_the_log_of_anothers_order(house: House) -> None:
+    _, order = await agent_with_an_order(house)
+    await house.add_token_again()
+    stranger = await house.agent("n2").dial()
+
+    log = stranger.session.open_log(order.order_id, start_offset=0)
+    await log.send(spoken("lies", 1), last=True)
+    stranger.session.control.send(Heartbeat(sequence=1, busy=False))
+    await next_of(stranger, HeartbeatAnswer)
+
+    page = await house.logs.page("dep0", "task0", Window.asked(tail=10), Query())
+    assert page.lines == ()
+
+
+async def test_bytes_that_are_no_log_end_the_link(house: House) -> None:
+    dialled, order = await agent_with_an_order(house)
+
+    log = dialled.session.open_log(order.order_id, start_offset=0)
+    await log.send(b"\xff" * 1000, last=True)
+
+    async with asyncio.timeout(5):
+        await dialled.session.wait_closed()
+
+
+async def test_a_file_that_is_not_there_is_refused_by_name(house: House) -> None:
+    dialled, order = await agent_with_an_order(house)
+
+    stream = dialled.session.open_transfer(
+        FileRequest(transfer_id="t", order_id=order.order_id, name="../../etc/passwd")
+    )
+
+    answer = await stream.header()
+    assert "no file" in str(answer)
