@@ -73,7 +73,7 @@ def _start_ready(turn: Turn) -> None:
             done.add(task_id)
     if waiting:
         text = f"{waiting} tasks wait" if waiting > 1 else "1 task waits"
-        turn.wait("blocked", f"{text} for tasks before", count=waiting)
+        turn.wait("blocked", f"{text} for earlier tasks", count=waiting)
 
 
 def _is_free(turn: Turn, task_id: TaskId, done: set[TaskId]) -> bool:
