@@ -20,8 +20,11 @@ def retired(turn: Turn) -> bool:
     rows = [it for it in turn.executions.values() if it.kind is ExecutionKind.RETIRE]
     if not _grace_is_over(turn, rows):
         return False
+    if turn.deployment.paused_at is not None and any(_is_pending(it) for it in rows):
+        turn.wait("paused", f"the old side is kept: paused by {turn.deployment.paused_by}")
+        return False
     for row in rows:
-        if row.state is ExecutionState.PENDING:
+        if _is_pending(row):
             launch.start(turn, row)
     left = [it.id for it in rows if turn.executions[it.id].state not in TERMINAL_EXECUTIONS]
     if left:
@@ -30,9 +33,13 @@ def retired(turn: Turn) -> bool:
     return not left
 
 
+def _is_pending(row: Execution) -> bool:
+    return row.state is ExecutionState.PENDING
+
+
 def _grace_is_over(turn: Turn, rows: Iterable[Execution]) -> bool:
     grace = turn.deployment.strategy.grace_seconds
-    if all(it.state is not ExecutionState.PENDING for it in rows):
+    if not any(_is_pending(it) for it in rows):
         return True
     ends = [
         it.completed_at

@@ -33,6 +33,8 @@ def _advance(turn: Turn) -> None:
         rollback.go_back(turn)
     if turn.deployment.state not in TERMINAL:
         _show_state(turn)
+        # Once more, for the wake-up times of what was sent, stopped or no longer held just now.
+        watch.overdue(turn)
 
 
 def _forward_or_wind_down(turn: Turn) -> None:

@@ -1,6 +1,6 @@
 """Sending one execution to its agent, or saying why it is not sent."""
 
-from boreas.domain.deployments import Execution, ExecutionState, TaskState
+from boreas.domain.deployments import Execution, ExecutionKind, ExecutionState, TaskState
 from boreas.domain.ids import ReleaseId
 from boreas.domain.orders import CHANGING_VERBS
 from boreas.engine.snapshot import LiveChange, OrderIntent
@@ -50,7 +50,9 @@ def _what_it_changes(turn: Turn, execution: Execution) -> dict[str, object]:
         return {}
     place = (execution.application_id, execution.target_id)
     record = turn.snapshot.live.get(place)
-    if record is None or record.uncertain_release_id is None:
+    uncertain = record.uncertain_release_id if record is not None else None
+    # On the way back the version that is being left stays the uncertain one until it is gone.
+    if uncertain is None or execution.kind is not ExecutionKind.REVERT:
         turn.live.append(
             LiveChange(
                 application_id=execution.application_id,

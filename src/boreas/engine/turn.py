@@ -96,8 +96,9 @@ class Turn(Draft):
         self.because.append(Reason(code=code, text=text, parameters=about, task_id=task_id))
 
     def forget_waits(self) -> None:
-        """What was waited for is looked at anew; wake-up times stay."""
+        """What was waited for, and until when, is looked at anew."""
         self.because.clear()
+        self.wakes.clear()
         self._uncounted = 0
 
     def wake_by(self, at: datetime | None) -> None:

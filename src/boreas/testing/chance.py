@@ -225,7 +225,7 @@ class Life:
         held = open_ or deployment.paused_at is not None
         assert held == (deployment.held_since is not None)
         person = held or not deployment.started
-        moving = rollout.in_flight() or rollout.last.wake_at or rollout.last.wants_admission
+        moving = rollout.last.wake_at or rollout.last.wants_admission
         assert moving or person, f"nothing will ever happen: {rollout.waits()}"
 
 

@@ -63,6 +63,7 @@ class Rollout:
         assert not again.orders, "deciding again sent an order"
         assert not again.cancels, "deciding again sent a cancel"
         assert not again.notices, "deciding again told something"
+        assert again.wake_at == decision.wake_at, "deciding again wants to be woken otherwise"
         return decision
 
     def current(self) -> Snapshot:

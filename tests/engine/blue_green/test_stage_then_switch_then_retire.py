@@ -115,6 +115,18 @@ def test_in_the_grace_time_a_person_can_still_go_back():
     assert {it.state for it in rollout.executions(kind="retire")} == {"skipped"}
 
 
+def test_a_pause_keeps_the_old_side():
+    rollout = a_rollout(grace=60)
+    rollout.finish()
+    rollout.finish()
+    rollout.wish(people.pause, "bo")
+    rollout.wait(600)
+    assert rollout.waits() == ["the old side is kept: paused by bo"]
+
+    rollout.wish(people.resume, "bo")
+    assert kinds(rollout) == {"retire"}
+
+
 def test_a_failure_to_retire_changes_nothing():
     rollout = a_rollout()
     rollout.finish()

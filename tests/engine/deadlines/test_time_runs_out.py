@@ -246,6 +246,30 @@ def test_a_stop_that_nobody_answers_does_not_last_for_ever(wish):
     assert rollout.executions()[0].reason.endswith("did not answer the request to stop")
 
 
+def test_every_order_under_way_has_a_time_at_which_it_is_looked_at_again():
+    rollout = a_rollout(tasks=(a_task_request("a", timeout_seconds=100),))
+
+    assert rollout.last.wake_at == NOON + timedelta(seconds=170)
+
+
+def test_every_stop_that_was_asked_for_has_one_too():
+    rollout = a_rollout()
+    rollout.wish(people.cancel, "bo")
+
+    assert rollout.last.wake_at == NOON + timedelta(seconds=610)
+
+
+def test_a_failure_that_ends_a_pause_brings_the_deadlines_back():
+    rollout = a_rollout(a_step(2), check=HEALTH)
+    rollout.check_begins("n2")
+    rollout.wish(people.pause, "bo")
+    rollout.wait(1000)
+
+    rollout.fail("n1")
+
+    assert rollout.last.wake_at == rollout.now + timedelta(seconds=30)
+
+
 # --- active time -------------------------------------------------------------------------------
 
 

@@ -1,5 +1,7 @@
 """With AutoRollback every changed target goes back to its own last good version."""
 
+from dataclasses import replace
+
 import pytest
 
 from boreas.domain.fleet import LiveRecord
@@ -143,6 +145,21 @@ def test_what_was_last_proven_is_restored_not_what_was_last_tried():
     rollout.fail()
 
     assert rollout.in_flight()[0].release_id == "web@v1"
+
+
+def test_after_an_earlier_failure_the_newest_attempt_is_the_uncertain_one():
+    web = an_application(hosts=1)
+    live = live_with("v1", web)
+    place = (web.id, web.targets[0].id)
+    live[place] = replace(live[place], uncertain_release_id="web@broken")
+    rollout = Rollout(a_ground(web, live=live), strategy=a_strategy(a_step(1, back=True)))
+    assert rollout.live[place].uncertain_release_id == "web@v2"
+
+    rollout.fail()
+
+    assert rollout.live[place].uncertain_release_id == "web@v2"
+    rollout.finish()
+    assert rollout.live[place].uncertain_release_id is None
 
 
 def test_while_going_back_it_is_running_in_phase_rollback():
