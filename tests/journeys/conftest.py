@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.installation import Installation
+from tests.support.live import Live
 from tests.support.postgres import PrivatePostgres, postgres_binaries
 
 
@@ -18,6 +19,26 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
         yield whole
     finally:
         whole.stop()
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """A server and six agents, shared by a file's tests; each makes a project of its own."""
+    whole = Installation(tmp_path_factory.mktemp("fleet"))
+    try:
+        whole.add_server()
+        whole.add_agents(6)
+        yield whole
+    finally:
+        whole.stop()
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Live:
+    """Where this test's script applications leave what is live."""
+    directory = tmp_path / "live"
+    directory.mkdir()
+    return Live(directory)
 
 
 @pytest.fixture(scope="session")

@@ -188,11 +188,13 @@ class Installation:
 
     # --- things -----------------------------------------------------------------------------
 
-    def make_project(self, *, targets: Sequence[str] = (), kind: str = "prod") -> None:
+    def make_project(
+        self, name: str = "shop", *, targets: Sequence[str] = (), kind: str = "prod", **wishes: Any
+    ) -> None:
         """A project with one environment, whose targets are called like their agents."""
-        self.project = self.post("/api/release/projects", {"name": "shop"})["id"]
+        self.project = self.post("/api/release/projects", {"name": name})["id"]
         place = f"/api/release/projects/{self.project}/environments"
-        self.environment = self.post(place, {"name": "prod", "kind": kind})["id"]
+        self.environment = self.post(place, {"name": "prod", "kind": kind, **wishes})["id"]
         for name in targets or [agent.name for agent in self.agents]:
             self.post(
                 f"/api/release/environments/{self.environment}/targets",
@@ -212,6 +214,12 @@ class Installation:
         application: str = made["id"]
         return application
 
+    def make_application(self, name: str, driver: str, spec: Any, health_check: Any = None) -> str:
+        wish = {"name": name, "driver": driver, "spec": spec, "health_check": health_check}
+        made = self.post(f"/api/release/projects/{self.project}/applications", wish)
+        application: str = made["id"]
+        return application
+
     def make_version(self, name: str, **wishes: Any) -> str:
         place = f"/api/release/projects/{self.project}/versions"
         version: str = self.post(place, {"name": name, **wishes})["id"]
@@ -222,6 +230,17 @@ class Installation:
         wish = {"versionId": self.make_version(version), "environmentId": self.environment}
         deployment: str = self.post("/api/v1/deployments", {**wish, **wishes})["id"]
         return deployment
+
+    def act(self, deployment: str, wish: str, body: Any = None) -> Any:
+        """POST one of the acts on a deployment: `confirm`, `tasks/x/skip`, `cancel?rollback=true`."""
+        return self.post(f"/api/v1/deployments/{deployment}/{wish}", body)
+
+    def refused(self, method: str, path: str, body: Any = None) -> Any:
+        """The problem document of a call that must not succeed."""
+        answer = self.call(method, path, body)
+        assert answer.is_client_error, f"{path}: {answer.status_code} {answer.text}"
+        assert answer.headers["content-type"] == "application/problem+json"
+        return answer.json()
 
     def deployment(self, deployment: str) -> Any:
         return self.get(f"/api/v1/deployments/{deployment}")
