@@ -1,0 +1,197 @@
+"""The durable tables of a simulated installation, and transactions that a kill can end anywhere.
+
+Fits `boreas.runtime.ports`: the real round runs on it. All tables are plain dicts of frozen values;
+a transaction writes in place and notes how to undo it. Every write is a place where the server can
+be killed. Who may deploy where is answered by the store's own pure rules (`store.queueing`).
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from boreas.domain.deployments import (
+    TERMINAL,
+    Deployment,
+    DeploymentState,
+)
+from boreas.domain.fleet import AgentView, LiveRecord
+from boreas.domain.ids import (
+    AgentId,
+    ApplicationId,
+    DeploymentId,
+    EnvironmentId,
+    ReleaseId,
+    ServerId,
+    TargetId,
+)
+from boreas.domain.orders import ReleaseBody
+from boreas.domain.outbox import OutboxRow
+from boreas.domain.projects import QueuePolicy
+from boreas.engine.snapshot import Admission, ReleaseView, Snapshot
+from boreas.store import queueing
+from boreas.testing.simulate.drive import Killed, SimClock
+from boreas.testing.simulate.transaction import SimTransaction
+
+LivePlace = tuple[ApplicationId, TargetId]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentRow:
+    """What the database knows of an agent."""
+
+    id: AgentId
+    name: str
+    server_id: ServerId | None = None
+    since: datetime | None = None
+    revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """Enough of a version for "an older one never deploys itself after a newer one"."""
+
+    name: str
+    sequence: int
+
+
+@dataclass(slots=True)
+class Ledger:
+    """All tables. `saved` and `put` collect what a step wrote, for the invariants."""
+
+    clock: SimClock
+    policies: dict[EnvironmentId, QueuePolicy] = field(default_factory=dict)
+    application_names: dict[ApplicationId, str] = field(default_factory=dict)
+    target_names: dict[TargetId, str] = field(default_factory=dict)
+    versions: dict[DeploymentId, Version] = field(default_factory=dict)
+    releases: dict[ReleaseId, tuple[ReleaseBody, ReleaseView]] = field(default_factory=dict)
+    own_releases: dict[DeploymentId, tuple[ReleaseId, ...]] = field(default_factory=dict)
+    deployments: dict[DeploymentId, Deployment] = field(default_factory=dict)
+    due: dict[DeploymentId, datetime | None] = field(default_factory=dict)
+    wakes: dict[DeploymentId, datetime] = field(default_factory=dict)
+    locks: dict[queueing.Place, DeploymentId] = field(default_factory=dict)
+    live: dict[LivePlace, LiveRecord] = field(default_factory=dict)
+    agents: dict[AgentId, AgentRow] = field(default_factory=dict)
+    servers: dict[ServerId, datetime | None] = field(default_factory=dict)
+    """When the lease ends; None while the server lives."""
+    outbox: dict[int, OutboxRow] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
+    saved: dict[DeploymentId, None] = field(default_factory=dict)
+    put: list[OutboxRow] = field(default_factory=list)
+    die_after: int | None = None
+    """The server is killed at this many more writes."""
+
+    def transaction(self) -> SimTransaction:
+        """All or nothing, even for a killed server."""
+        return SimTransaction(self)
+
+    def listen(self, *channels: str) -> AsyncIterator[tuple[str, str]]:
+        """Nobody listens here: the simulation looks by itself."""
+        raise NotImplementedError
+
+    def maybe_die(self) -> None:
+        """A place where the server can be killed."""
+        if self.die_after is not None:
+            self.die_after -= 1
+            if self.die_after < 0:
+                raise Killed
+
+    def promises_to(self, agent_id: AgentId) -> list[OutboxRow]:
+        """What this agent has not acknowledged, oldest first."""
+        # A rollback puts removed rows back at the end of the dict: the order is that of the ids.
+        mine = [it for it in self.outbox.values() if it.agent_id == agent_id]
+        return sorted(mine, key=lambda it: it.id)
+
+    def is_online(self, agent: AgentRow) -> bool:
+        """On a server whose lease stands."""
+        if agent.server_id is None or agent.server_id not in self.servers:
+            return False
+        lease = self.servers[agent.server_id]
+        return lease is None or lease > self.clock.now()
+
+    def next_wake(self) -> datetime | None:
+        """When the next deployment is due."""
+        times = [at for at in self.due.values() if at is not None]
+        return min([*times, *self.wakes.values()], default=None)
+
+    def is_due(self, deployment_id: DeploymentId, now: datetime) -> bool:
+        """Whether the next round looks at it."""
+        at, wake = self.due.get(deployment_id), self.wakes.get(deployment_id)
+        return (at is not None and at <= now) or (wake is not None and wake <= now)
+
+    def open_deployments(self) -> list[Deployment]:
+        """Those that have not ended, in order of number."""
+        return [it for it in self.deployments.values() if it.state not in TERMINAL]
+
+    def snapshot(self, deployment: Deployment) -> Snapshot:
+        """What the engine sees of it."""
+        agents = dict.fromkeys(it.agent_id for it in deployment.executions)
+        targets = dict.fromkeys(it.target_id for it in deployment.executions)
+        places = [(a, t) for a in deployment.application_ids for t in targets]
+        live = {it: self.live[it] for it in places if it in self.live}
+        return Snapshot(
+            deployment=deployment,
+            admission=self.admission(deployment),
+            agents={it: self._view(self.agents[it]) for it in agents if it in self.agents},
+            live=live,
+            releases={it: self.releases[it][1] for it in self._wanted(deployment, live)},
+            application_names={it: self.application_names[it] for it in deployment.application_ids},
+            target_names={it: self.target_names[it] for it in targets},
+        )
+
+    def _wanted(
+        self, deployment: Deployment, live: Mapping[LivePlace, LiveRecord]
+    ) -> dict[ReleaseId, None]:
+        wanted: dict[ReleaseId | None, None] = dict.fromkeys(self.own_releases[deployment.id])
+        for record in live.values():
+            wanted |= {record.release_id: None, record.uncertain_release_id: None}
+        wanted |= dict.fromkeys(it.previous_release_id for it in deployment.executions)
+        return {it: None for it in wanted if it is not None}
+
+    def _view(self, row: AgentRow) -> AgentView:
+        return AgentView(
+            id=row.id,
+            name=row.name,
+            online=self.is_online(row),
+            since=row.since,
+            revoked=row.revoked,
+        )
+
+    def admission(self, deployment: Deployment) -> Admission:
+        """How it stands in its queue."""
+        return queueing.admission(
+            deployment,
+            self.field_around(),
+            policy=self.policies[deployment.environment_id],
+            newer_version=self._newer_version(deployment),
+        )
+
+    def field_around(self) -> queueing.Field:
+        """Everybody who holds or waits."""
+        rivals = {it.id: _rival(it) for it in self.open_deployments()}
+        queued = [rivals[it.id] for it in self.open_deployments() if queueing.is_queued(it)]
+        return queueing.Field(
+            holders={place: rivals[id_] for place, id_ in self.locks.items() if id_ in rivals},
+            queue=sorted(queued, key=lambda it: it.number),
+        )
+
+    def _newer_version(self, deployment: Deployment) -> str | None:
+        if not queueing.is_waiting_automatic(deployment):
+            return None
+        mine, places = self.versions[deployment.id], set(queueing.places_of(deployment))
+        newer = [
+            self.versions[it.id]
+            for it in self.deployments.values()
+            if it.state is DeploymentState.SUCCESS
+            and self.versions[it.id].sequence > mine.sequence
+            and not places.isdisjoint(queueing.places_of(it))
+        ]
+        return max(newer, key=lambda it: it.sequence).name if newer else None
+
+
+def _rival(deployment: Deployment) -> queueing.Rival:
+    return queueing.Rival(
+        deployment_id=deployment.id,
+        number=deployment.number,
+        automatic=deployment.origin == "automatic",
+        places=frozenset(queueing.places_of(deployment)),
+    )
