@@ -5,6 +5,7 @@ the speed back), and every writing transaction starts with BEGIN IMMEDIATE, beca
 that reads first and writes later gets SQLITE_BUSY without any waiting.
 """
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from boreas.domain.errors import NoSpace, Unavailable
+from boreas.store.failures import FULL
 
 LONGEST_WAIT_SECONDS: Final = 5.0
 """For a lock, a connection of the pool, a connection to the server: then `Unavailable`."""
@@ -64,8 +68,13 @@ def _sqlite_engine(url: URL) -> AsyncEngine:
 
 def _make_private_file(path: Path) -> None:
     """The file is readable by its owner only; SQLite gives the files beside it the same mode."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, stat.S_IRUSR | stat.S_IWUSR))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, stat.S_IRUSR | stat.S_IWUSR))
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise NoSpace(FULL) from error
+        raise Unavailable(f"The database {path} cannot be opened: {error.strerror}.") from error
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:

@@ -51,8 +51,6 @@ def translated() -> Iterator[None]:
         raise Unavailable(AWAY) from error
     except (sqlite3.Error, psycopg.Error) as error:
         raise _driver_meaning(error) or Unavailable(AWAY) from error
-    except (ConnectionError, TimeoutError) as error:
-        raise Unavailable(AWAY) from error
 
 
 @contextmanager

@@ -250,7 +250,7 @@ def _policy(names: Names, environment_id: EnvironmentId) -> QueuePolicy:
 
 
 async def read_field(connection: AsyncConnection, places: Collection[Place]) -> Field:
-    """Who holds these places, and who is queued for any of them."""
+    """Who holds these places, and everybody who is queued for any."""
     locks, all_places = tables.locks, tables.deployment_applications
     deployments = tables.deployments
     columns = (deployments.c.id, deployments.c.number, deployments.c.origin)
@@ -258,16 +258,17 @@ async def read_field(connection: AsyncConnection, places: Collection[Place]) -> 
     held = select(locks.c.environment_id, locks.c.application_id, *columns).join_from(
         locks, deployments
     )
-    here = tuple_(all_places.c.environment_id, all_places.c.application_id).in_(places)
+    # Not narrowed to the places: the queue of a whole installation is short, the history of one
+    # place is long, and a planner that starts from the place reads all of it.
     queued = (
         select(all_places.c.environment_id, all_places.c.application_id, *columns)
-        .join_from(all_places, deployments)
-        .where(deployments.c.queued, ~deployments.c.final)
+        .join_from(deployments, all_places)
+        .where(tables.IS_QUEUED)
     )
     rows = (await connection.execute(held.where(held_here))).all()
     holders = {(row.environment_id, row.application_id): _rival([row]) for row in rows}
     waiting: dict[int, list[AnyRow]] = {}
-    for row in await connection.execute(queued.where(here)):
+    for row in await connection.execute(queued):
         waiting.setdefault(row.number, []).append(row)
     return Field(holders=holders, queue=[_rival(waiting[number]) for number in sorted(waiting)])
 

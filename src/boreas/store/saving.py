@@ -214,7 +214,7 @@ def queued_for(wanted: Collection[Place]) -> Select[Any]:
     table, places = tables.deployments, tables.deployment_applications
     here = tuple_(places.c.environment_id, places.c.application_id).in_(wanted)
     waiting = places.c.deployment_id == table.c.id
-    return select(table.c.id).where(table.c.queued, ~table.c.final, exists().where(waiting, here))
+    return select(table.c.id).where(tables.IS_QUEUED, exists().where(waiting, here))
 
 
 async def wake_found(connection: AsyncConnection, found: Select[Any], at: datetime | None) -> None:

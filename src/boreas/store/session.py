@@ -103,17 +103,29 @@ class SqlStore:
         where = database_url(url, data_dir)
         with translated():
             engine = make_engine(where)
-            store = cls(engine, where, clock or SystemClock())
-            try:
+        store = cls(engine, where, clock or SystemClock())
+        try:
+            with translated():
                 await bring_up_to_date(engine)
-                async with TaskGroup("store") as tasks:
-                    if not store.is_sqlite:
-                        tasks.start(store._hear_others, name="hear other servers")
-                    yield store
-            finally:
-                await engine.dispose()
-                if store._file_lock is not None:
-                    store._file_lock.release()
+            async with store._hearing_others():
+                yield store
+        finally:
+            await engine.dispose()
+            if store._file_lock is not None:
+                store._file_lock.release()
+
+    @asynccontextmanager
+    async def _hearing_others(self) -> AsyncIterator[None]:
+        if self.is_sqlite:
+            yield
+            return
+        tasks = await TaskGroup("store").__aenter__()
+        tasks.start(self._hear_others, name="hear other servers")
+        try:
+            yield
+        finally:
+            # Not by `async with`: an error of the block must come out as itself, not in a group.
+            await tasks.__aexit__(None, None, None)
 
     @property
     def is_sqlite(self) -> bool:

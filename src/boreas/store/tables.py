@@ -168,13 +168,16 @@ deployments = Table(
 )
 Index("ix_deployments_due", deployments.c.due_at, **_only_where(deployments.c.due_at.is_not(None)))
 Index("ix_deployments_active", deployments.c.number, **_only_where(~deployments.c.final))
+IS_QUEUED: Final = deployments.c.queued.is_(True)
+"""Written in queries as it is in the index, or SQLite does not see that the index fits."""
+Index("ix_deployments_queued", deployments.c.number, **_only_where(IS_QUEUED))
 deployment_applications = Table(
     "deployment_applications",
     metadata,
     Column(
         "deployment_id", Word, ForeignKey("deployments.id", ondelete="CASCADE"), primary_key=True
     ),
-    Column("application_id", Word, primary_key=True),
+    Column("application_id", Word, primary_key=True, index=True),
     _word("environment_id"),
     Index("ix_deployment_applications_place", "environment_id", "application_id"),
 )

@@ -19,6 +19,8 @@ from boreas.domain.ids import DeploymentId, ReleaseId
 from boreas.domain.orders import ReleaseBody
 from boreas.engine.snapshot import Admission, ReleaseView
 from boreas.kit.clock import Clock, SystemClock
+from boreas.runtime.ports import Store
+from boreas.store import SqlStore
 from boreas.store.access import Attempts
 from boreas.store.announcements import Crier
 from boreas.store.history import Wanted, search_text
@@ -117,6 +119,11 @@ class MemoryStore:
     def listen(self, *channels: str) -> AsyncIterator[tuple[str, str]]:
         """(channel, payload) as they come, from the moment of this call."""
         return self._crier.listen(channels)
+
+
+def both_fit(double: MemoryStore, real: SqlStore) -> tuple[Store, Store]:
+    """Never called: the type checker proves here that both are what the runtime asks for."""
+    return double, real
 
 
 class MemoryDeployments:

@@ -212,3 +212,20 @@ async def test_the_file_is_private(sqlite_store, tmp_path):
 
     for path in tmp_path.glob("boreas.db*"):
         assert path.stat().st_mode & 0o077 == 0, path.name
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+async def test_an_error_of_the_caller_comes_out_as_itself(database, request, tmp_path):
+    url = None
+    if database == "postgres":
+        url = request.getfixturevalue("private_postgres").new_database()
+
+    class Mine(ConnectionError):
+        pass
+
+    async def use():
+        async with SqlStore.open(url, tmp_path):
+            raise Mine
+
+    with pytest.raises(Mine):
+        await use()

@@ -268,6 +268,14 @@ def _deployments_table() -> None:
         op.f("ix_deployments_environment_id"), "deployments", ["environment_id"], unique=False
     )
     op.create_index(op.f("ix_deployments_project_id"), "deployments", ["project_id"], unique=False)
+    op.create_index(
+        "ix_deployments_queued",
+        "deployments",
+        ["number"],
+        unique=False,
+        sqlite_where=sa.text("queued IS 1"),
+        postgresql_where=sa.text("queued IS true"),
+    )
     op.create_index(op.f("ix_deployments_version_id"), "deployments", ["version_id"], unique=False)
 
 
@@ -286,6 +294,12 @@ def _deployment_applications_table() -> None:
         sa.PrimaryKeyConstraint(
             "deployment_id", "application_id", name=op.f("pk_deployment_applications")
         ),
+    )
+    op.create_index(
+        op.f("ix_deployment_applications_application_id"),
+        "deployment_applications",
+        ["application_id"],
+        unique=False,
     )
     op.create_index(
         "ix_deployment_applications_place",
