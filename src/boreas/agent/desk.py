@@ -48,6 +48,13 @@ class Desk:
         """Something is under way or waits."""
         return self._runner.is_busy
 
+    @property
+    def is_awaited(self) -> bool:
+        """The server waits for something from here: for work under way, or for how it ended."""
+        return self._runner.is_busy or any(
+            order.open_reports for order in self._journal.orders.values()
+        )
+
     def knows(self, order_id: str) -> bool:
         """It stands in the journal."""
         return OrderId(order_id) in self._journal.orders

@@ -45,6 +45,8 @@ FINAL_REFUSALS = frozenset(
 IDLE_RETRY_CAP_SECONDS = 30.0
 # With something under way the server must learn of it within seconds.
 BUSY_RETRY_SECONDS = (0.2, 1.0)
+# A server that has been away for about ten minutes is no longer just being restarted.
+QUICK_RETRIES = 1000
 
 # On the fallback the better way is tried again now and then, beside the link that works.
 UPGRADE_LOOK_SECONDS = 300.0
@@ -227,7 +229,7 @@ class Uplink:
 
     def _pause(self) -> float:
         """Full jitter, growing; short while there is something that the server waits for."""
-        if self._parts.desk.is_busy:
+        if self._parts.desk.is_awaited and self._failures < QUICK_RETRIES:
             low, high = BUSY_RETRY_SECONDS
             return jittered((low + high) / 2, by=(high - low) / (high + low))
         cap = min(IDLE_RETRY_CAP_SECONDS, 1.0 * 2 ** min(self._failures, 6))

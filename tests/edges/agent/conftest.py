@@ -55,6 +55,7 @@ class Bench:
         self.links: list[MemoryLink] = []
         self.drivers: Any = None
         self.proofs = 0
+        self.refuse_dials = 0
         self._tasks = tasks
         self._agent: asyncio.Task[None] | None = None
 
@@ -93,6 +94,9 @@ class Bench:
         self.links.clear()
 
     async def dial(self) -> Dialled:
+        if self.refuse_dials:
+            self.refuse_dials -= 1
+            raise ConnectionRefusedError("nobody listens there")
         agent_end, server_end = memory_pair()
         ours, theirs = Session(agent_end, is_server=False), Session(server_end, is_server=True)
         ours.admit()

@@ -83,3 +83,16 @@ async def test_a_busy_agent_leaves_a_silent_server_within_seconds(bench, gateway
     gateway.answers_heartbeats = gateway.acknowledges = True
     (tmp_path / "go").touch()
     assert (await gateway.finished()).outcome == "success"
+
+
+async def test_an_agent_with_unheard_news_dials_as_quickly_as_a_busy_one(bench, gateway):
+    gateway.acknowledges = False
+    bench.start()
+    await gateway.order(an_order(command="true"))
+    await gateway.until(lambda: "finished" in gateway.kinds())
+    bench.refuse_dials = 4
+
+    bench.cut()
+    await gateway.until(lambda: len(gateway.inventories) == 2, at_most=5.5)
+
+    assert bench.refuse_dials == 0
