@@ -181,7 +181,7 @@ class LastResort:
 
         try:
             await self.app(scope, receive, noted)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - see the class
             answer = _unforeseen(scope, error)
             if scope["type"] == "http" and not begun:
                 await answer(scope, receive, send)

@@ -19,21 +19,11 @@ PUBLIC = {
     ("GET", "/{path:path}"),
 }
 
-IDS = {
-    name: "x"
-    for name in [
-        "project_id",
-        "application_id",
-        "environment_id",
-        "target_id",
-        "agent_id",
-        "token_id",
-        "version_id",
-        "deployment_id",
-        "task_id",
-        "path",
-    ]
-}
+_NAMES = (
+    *("project_id", "application_id", "environment_id", "target_id", "agent_id"),
+    *("token_id", "version_id", "deployment_id", "task_id", "path"),
+)
+IDS = dict.fromkeys(_NAMES, "x")
 
 
 def closed_routes(app: FastAPI) -> list[tuple[str, str]]:
