@@ -67,7 +67,8 @@ def passed(
 ) -> bool:
     """Whether this approval was given; asked for now if it never was, and waited for."""
     gate = gate_of(turn.deployment, gate_id)
-    if gate is None:
+    if gate is None or gate.state is GateState.WITHDRAWN:
+        # Withdrawn by a failure; a retry has opened the task again, so it is asked anew.
         gate = _open(turn, gate_id, kind, task_id=task_id, step=step)
     if gate.state is GateState.OPEN:
         wait_for(turn, gate)

@@ -41,6 +41,8 @@ class Turn(Draft):
         self.cancels: list[CancelIntent] = []
         self.because: list[Reason] = []
         self.wakes: list[datetime] = []
+        self.active_wakes: list[float] = []
+        """In active time: whether it stands still is only known at the end."""
         self.wants_admission = False
         self.release_locks = False
         self._uncounted = 0
@@ -99,12 +101,12 @@ class Turn(Draft):
         """What was waited for, and until when, is looked at anew."""
         self.because.clear()
         self.wakes.clear()
+        self.active_wakes.clear()
         self._uncounted = 0
 
-    def wake_by(self, at: datetime | None) -> None:
+    def wake_by(self, at: datetime) -> None:
         """Look again at this time even if nothing happens."""
-        if at is not None:
-            self.wakes.append(at)
+        self.wakes.append(at)
 
     def wake_after(self, since: datetime, seconds: float) -> bool:
         """Whether so many seconds have passed since then; if not, look again when they have."""
@@ -118,7 +120,7 @@ class Turn(Draft):
         """Whether active time has come this far; if not, look again when it will have."""
         if self.active() + _ROUNDING >= active:
             return True
-        self.wake_by(moment_of(self.deployment, self.now, active))
+        self.active_wakes.append(active)
         return False
 
     def ask_to_stop(self, execution: Execution, reason: str) -> None:
@@ -151,6 +153,7 @@ class Turn(Draft):
         self.release_locks = True
         self.because.clear()
         self.wakes.clear()
+        self.active_wakes.clear()
         self.say("ended", f"{state.value}" + (f": {text}" if text else ""), state=state.value)
 
     def result(self) -> Decision:
@@ -169,12 +172,19 @@ class Turn(Draft):
             orders=tuple(self.orders),
             cancels=tuple(self.cancels),
             because=because,
-            wake_at=min(self.wakes, default=None),
+            wake_at=self._wake_at(),
             # 0 stands for a number that is yet to be drawn: at admission, going back, or a retry.
             take_fence=self.deployment.fence == 0 and self.deployment.admitted_at is not None,
             wants_admission=self.wants_admission,
             release_locks=self.release_locks,
         )
+
+    def _wake_at(self) -> datetime | None:
+        moments = list(self.wakes)
+        if self.active_wakes:
+            soonest = moment_of(self.deployment, self.now, min(self.active_wakes))
+            moments += [soonest] if soonest is not None else []
+        return min(moments, default=None)
 
     def set_task_reason(self, task: Task, reason: str | None) -> None:
         """What a task that is not final waits for, as shown beside it."""

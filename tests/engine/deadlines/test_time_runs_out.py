@@ -259,6 +259,18 @@ def test_every_stop_that_was_asked_for_has_one_too():
     assert rollout.last.wake_at == NOON + timedelta(seconds=610)
 
 
+def test_an_approval_that_opens_just_now_already_stops_the_clock():
+    tasks = (
+        a_task_request("a", timeout_seconds=100),
+        a_task_request("ask", require_confirm=True),
+    )
+    rollout = a_rollout(tasks=tasks, started=False)
+    rollout.agent("n1", online=False)
+    rollout.wish(people.start, "al")
+
+    assert rollout.last.wake_at == NOON + timedelta(days=1)
+
+
 def test_a_failure_that_ends_a_pause_brings_the_deadlines_back():
     rollout = a_rollout(a_step(2), check=HEALTH)
     rollout.check_begins("n2")

@@ -3,7 +3,7 @@
 import pytest
 
 from boreas.domain.errors import Conflict, NotFound
-from boreas.engine import people_targets
+from boreas.engine import people, people_targets
 from boreas.testing.builders import (
     a_ground,
     a_health_check,
@@ -180,6 +180,20 @@ def test_a_follower_does_not_go_on_while_an_earlier_task_is_tried_again():
     assert rollout.task("e").state == "blocked"
     rollout.finish()
     assert rollout.task("e").state == "running"
+
+
+def test_an_approval_that_the_failure_withdrew_is_asked_for_again():
+    tasks = (a_task_request("ask", require_confirm=True), a_task_request("b"), a_task_request("c"))
+    rollout = a_rollout(tasks=tasks)
+    rollout.report(rollout.executions("b")[0], outcome="failed")
+    assert rollout.deployment.gates[0].state == "withdrawn"
+
+    rollout.wish(people_targets.retry_failed, "bo")
+
+    assert rollout.state == "waiting_confirm"
+    rollout.wish(people.confirm, "bo")
+    rollout.run()
+    assert rollout.state == "success"
 
 
 def test_without_a_failure_there_is_nothing_to_retry():

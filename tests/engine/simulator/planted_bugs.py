@@ -14,7 +14,9 @@ from boreas.domain.deployments import (
     DeploymentState,
     Execution,
     ExecutionState,
+    Gate,
     GateState,
+    StopKind,
     TaskState,
 )
 from boreas.engine import (
@@ -33,7 +35,7 @@ from boreas.engine import (
     stopping,
     watch,
 )
-from boreas.runtime import loop
+from boreas.runtime import loop, order_bodies
 from boreas.testing.simulate import agents, transaction
 from boreas.testing.simulate.mutants import Planted
 
@@ -96,17 +98,22 @@ def all_batches_start_together(rounds_of: Change, executions: Any) -> Any:
     return [replace(rounds[0], executions=together)] if rounds else []
 
 
-@planted(blue_green, "_grace_is_over", "the old side is retired before the grace is over")
-def staging_is_retired_at_once(_grace_is_over: Change, turn: Any, rows: Any) -> bool:
-    for row in turn.executions.values():
-        if row.kind.value == "activate" and row.state is ExecutionState.PENDING:
-            launch.start(turn, row)
+@planted(blue_green, "_grace_is_over", "the old side is retired before its grace is over")
+def the_grace_is_forgotten(_grace_is_over: Change, *_: Any) -> bool:
     return True
 
 
-@planted(first_deployment, "is_first", "a first deployment is asked of any target, not of all")
-def one_new_target_skips_the_canary(is_first: Change, live: Any, app: Any, targets: Any) -> bool:
-    return any(is_first(live, app, [it]) for it in targets)
+@planted(forward, "_go_on_with_round", "a pause is not looked at when a batch starts")
+def a_pause_stops_nothing(go_on: Change, turn: Any, *args: Any) -> None:
+    paused = turn.deployment.paused_at
+    turn.deployment = replace(turn.deployment, paused_at=None)
+    go_on(turn, *args)
+    turn.deployment = replace(turn.deployment, paused_at=paused)
+
+
+@planted(first_deployment, "_replan", "a plan laid out before its turn is never looked at again")
+def a_first_deployment_stays_the_first(_replan: Change, *_: Any) -> None:
+    return None
 
 
 # --- failures ------------------------------------------------------------------------------------
@@ -149,6 +156,19 @@ def one_voice_is_enough(confirm: Change, deployment: Any, by: str, **named: Any)
         for it in decision.next.gates
     )
     return replace(decision, next=replace(decision.next, gates=closed))
+
+
+@planted(people, "confirm", "whoever confirmed may confirm once more")
+def one_person_counts_twice(confirm: Change, deployment: Any, by: str, **named: Any) -> Any:
+    gates_ = tuple(_renamed(it, by, f"not {by}") for it in deployment.gates)
+    decision = confirm(replace(deployment, gates=gates_), by, **named)
+    back = tuple(_renamed(it, f"not {by}", by) for it in decision.next.gates)
+    return replace(decision, next=replace(decision.next, gates=back))
+
+
+def _renamed(gate: Gate, old: str, new: str) -> Gate:
+    answers = (replace(it, by=new) if it.by == old else it for it in gate.answers)
+    return replace(gate, answers=tuple(answers))
 
 
 @planted(gates, "expire", "approvals never run out")
@@ -224,7 +244,7 @@ def deadlines_are_never_kept(_overdue: Change, _turn: Any) -> None:
     return None
 
 
-@planted(decide, "decide", "a decision does not say when to look again")
+@planted(loop, "decide", "a decision does not say when to look again")
 def no_timer_is_set(decided: Change, snapshot: Any, now: Any) -> Any:
     return replace(decided(snapshot, now), wake_at=None)
 
@@ -232,9 +252,25 @@ def no_timer_is_set(decided: Change, snapshot: Any, now: Any) -> Any:
 # --- the end -------------------------------------------------------------------------------------
 
 
-@planted(retry, "unsuccessful", "a retry tries everything again")
-def a_retry_repeats_what_succeeded(_unsuccessful: Change, draft: Any) -> list[Any]:
-    return list(draft.tasks)
+@planted(retry, "to_try_again", "a retry repeats what had succeeded as well")
+def a_retry_repeats_what_succeeded(_to_try_again: Change, executions: Any) -> list[Any]:
+    return [it for it in retry.latest(executions) if not it.ignored]
+
+
+@planted(stopping, "wind_down", "a cancel is done before the agents have stopped")
+def cancelled_before_the_agents_stopped(wind_down: Change, turn: Any, stop: Any) -> None:
+    if stop.kind is StopKind.CANCEL:
+        for row in turn.in_flight():
+            turn.update_execution(row.id, state=ExecutionState.CANCELLED, reason=stop.reason)
+    wind_down(turn, stop)
+
+
+@planted(launch, "_what_it_changes", "the previous version is frozen, the doubt is not noted")
+def a_change_under_way_counts_as_certain(changes: Change, turn: Any, execution: Any) -> Any:
+    known = len(turn.live)
+    found = changes(turn, execution)
+    del turn.live[known:]
+    return found
 
 
 @planted(stopping, "_close", "a task that failed is forgotten when all ends")
@@ -277,6 +313,17 @@ def two_deployments_at_once(_is_free: Change, _me: Any, _around: Any) -> bool:
 @planted(loop, "outbox_rows", "the first order of a decision is forgotten")
 def an_order_is_not_promised(outbox_rows: Change, *args: Any) -> Any:
     return outbox_rows(*args)[1:]
+
+
+@planted(order_bodies, "_order_row", "an order goes out under another id than is remembered")
+def an_order_gets_a_new_id(order_row: Change, *args: Any) -> Any:
+    row = order_row(*args)
+    return replace(row, order_id=f"{row.order_id}again")
+
+
+@planted(transaction.SimTransaction, "next_fence", "all deployments share one fencing number")
+async def the_fence_never_grows(_next_fence: Change, _tx: Any) -> int:
+    return 1
 
 
 @planted(loop.Loop, "_settle", "reports are not acknowledged, so agents repeat them for ever")
