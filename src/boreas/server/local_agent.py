@@ -50,7 +50,7 @@ class LocalAgent:
         """Start it, and again whenever it ended."""
         self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         token_file = self._data_dir / "enrol-token"
-        if not (self._data_dir / "identity").exists():
+        if not (self._data_dir / "identity" / "agent.crt").exists():
             write_private(token_file, (await self._new_token()).encode())
         while True:
             code = await self._run_once(token_file)

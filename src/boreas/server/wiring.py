@@ -34,7 +34,10 @@ from boreas.server.settings import Address, Settings
 from boreas.server.web import listening_socket, serve_web
 from boreas.store import SqlStore
 from boreas.transport.authority import CertificateAuthority
+from boreas.transport.reception import Reception
 from boreas.transport.tokens import EnrolToken
+
+_CERTIFICATE_LOOK_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +134,7 @@ class _Assembly:
         reception = await stack.enter_async_context(
             gateway.reception(quic.host, quic.port, certificate)
         )
+        tasks.start(lambda: self._keep_certificate(reception, authority), name="certificate")
         agents_at = Address(host=self.agents_at.host, port=reception.port)
         return await self._serve(stack, tasks, gateway, authority, agents_at)
 
@@ -156,6 +160,15 @@ class _Assembly:
         tasks.start(self.keeper.listen, name="finished deployments")
         tasks.start(self.keeper.close_finished, name="log closing")
         tasks.start(self._prune_logs, name="log retention")
+
+    async def _keep_certificate(
+        self, reception: Reception, authority: CertificateAuthority
+    ) -> None:
+        """A server that runs for a year shows a new certificate before the old one ends."""
+        while True:
+            await self.clock.sleep(_CERTIFICATE_LOOK_SECONDS)
+            pki = self.settings.data_dir / "pki"
+            reception.use_certificate(authority.server_certificate(pki, self.clock.now()))
 
     async def _prune_logs(self) -> None:
         await self.keeper.prune(

@@ -246,3 +246,28 @@ async def test_a_file_that_is_not_there_is_refused_by_name(house: House) -> None
 
     answer = await stream.header()
     assert "no file" in str(answer)
+
+
+async def test_a_log_whose_beginning_the_agent_no_longer_has_says_so(house: House) -> None:
+    dialled, order = await agent_with_an_order(house)
+    chunks = spoken("the rest\n", 1_700_000_000_000_000)
+
+    log = dialled.session.open_log(order.order_id, start_offset=1000)
+    await log.send(chunks, last=True)
+
+    assert await next_of(dialled, LogStored) == LogStored(
+        order_id=order.order_id, offset=1000 + len(chunks)
+    )
+    page = await house.logs.page("dep0", "task0", Window.asked(tail=10), Query())
+    assert "1000" in page.lines[0].message
+    assert page.lines[-1].message == "the rest"
+
+
+async def test_an_agent_may_drop_the_logs_of_orders_that_nobody_knows(house: House) -> None:
+    dialled = await house.agent().dial()
+
+    dialled.session.control.send(Inventory(order_ids=("gone.1#1",), busy=False))
+
+    stored = await next_of(dialled, LogStored)
+    assert isinstance(stored, LogStored)
+    assert stored.offset > 2**60

@@ -187,6 +187,8 @@ class AgentSession:
         places = await self._parts.places.of_orders(order_ids, self.agent_id)
         for order_id, place in places.items():
             self._intake.tell_offset(place, order_id)
+        for order_id in set(order_ids) - set(places):
+            self._intake.forget(order_id)
         held = set(order_ids)
         for order_id in await self._parts.registry.unfinished_orders(self.agent_id):
             if order_id not in held:

@@ -15,6 +15,7 @@ from boreas.transport.streams import Stream
 # Acknowledge after this much or this long: half the agent's window, so that it never runs dry.
 _FLUSH_BYTES = 256 * 1024
 _FLUSH_SECONDS = 0.2
+_EVERYTHING = 2**62
 
 
 class LogIntake:
@@ -33,6 +34,9 @@ class LogIntake:
         """Store one stream to its end. A gap or a full disk ends it: the agent starts again."""
         source = source_of(place, order_id)
         try:
+            if offset > self._offset_of(place, order_id):
+                # The agent was told where to go on and begins later: it has nothing older any more.
+                self._logs.skip_to(source, offset)
             async for block in stream.blocks():
                 stored = self._logs.append(source, offset, block.payload)
                 offset += len(block.payload)
@@ -45,8 +49,11 @@ class LogIntake:
 
     def tell_offset(self, place: Place, order_id: str) -> None:
         """Acknowledge anew what is stored: after an inventory, and after a broken stream."""
-        stored = self._logs.offset_of(place.deployment_id, place.task_id, order_id)
-        self._stored(place, order_id, stored, 0)
+        self._stored(place, order_id, self._offset_of(place, order_id), 0)
+
+    def forget(self, order_id: str) -> None:
+        """Nobody wants the log of this order any more: the agent may drop all of it."""
+        self._session.control.send(LogStored(order_id=order_id, offset=_EVERYTHING))
 
     async def acknowledge(self) -> None:
         """Make what came durable and say so, for ever; many streams share one sync."""
@@ -61,13 +68,13 @@ class LogIntake:
             await self._logs.flush()
         except NoSpace:
             for order_id, (place, _) in ready.items():
-                ready[order_id] = (
-                    place,
-                    self._logs.offset_of(place.deployment_id, place.task_id, order_id),
-                )
+                ready[order_id] = place, self._offset_of(place, order_id)
             await self._clock.sleep(1.0)
         for order_id, (_, offset) in ready.items():
             self._session.control.send(LogStored(order_id=order_id, offset=offset))
+
+    def _offset_of(self, place: Place, order_id: str) -> int:
+        return self._logs.offset_of(place.deployment_id, place.task_id, order_id)
 
     def _stored(self, place: Place, order_id: str, offset: int, size: int) -> None:
         self._unacknowledged[order_id] = place, offset
