@@ -183,6 +183,10 @@ class Loop:
         decision = _joined(decision, decide(snapshot, now))
         if decision.wants_admission:
             admission = await tx.work.try_admit(decision.next, now)
+            if admission.granted:
+                # Whoever held the locks may have ended in this very round: what is live now was
+                # written after this deployment was loaded, and is what it would go back to.
+                snapshot = (await tx.work.load([decision.next.id], now))[decision.next.id].snapshot
             snapshot = replace(snapshot, deployment=decision.next, admission=admission)
             decision = _joined(decision, decide(snapshot, now))
         if decision.take_fence:

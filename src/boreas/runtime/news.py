@@ -32,6 +32,7 @@ class News:
     taken: list[int] = field(default_factory=list)
     arrivals: list[tuple[Arrival, "asyncio.Future[None]"]] = field(default_factory=list)
     departures: list[AgentId] = field(default_factory=list)
+    """Each later than any arrival of the same agent: they are written after the arrivals."""
     beats: dict[AgentId, Mapping[str, object] | None] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
@@ -58,9 +59,15 @@ class NewsDesk:
     async def arrived(self, arrival: Arrival) -> None:
         """Returns when the agent's presence is committed."""
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.arrival(arrival, written)
+        await written
+
+    def arrival(self, arrival: Arrival, written: "asyncio.Future[None]") -> None:
+        """The agent is here; an earlier departure that was not yet written never happened."""
+        left = self._next.departures
+        self._next.departures = [it for it in left if it != arrival.agent_id]
         self._next.arrivals.append((arrival, written))
         self._hint.raise_()
-        await written
 
     def departed(self, agent_id: AgentId) -> None:
         """The agent's link to this server is gone."""
@@ -81,10 +88,12 @@ class NewsDesk:
     def give_back(self, news: News) -> None:
         """The round failed: its news comes before whatever arrived meanwhile."""
         newer = self._next
+        back = {arrival.agent_id for arrival, _ in newer.arrivals}
+        left = [it for it in news.departures if it not in back]
         self._next = News(
             reports=news.reports + newer.reports,
             taken=news.taken + newer.taken,
             arrivals=news.arrivals + newer.arrivals,
-            departures=news.departures + newer.departures,
+            departures=left + newer.departures,
             beats={**news.beats, **newer.beats},
         )

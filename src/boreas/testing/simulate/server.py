@@ -99,7 +99,7 @@ class ServerLife:
         self.departures.pop(agent_id, None)
         arrival = Arrival(agent_id=agent_id, address="simulated", transport="quic")
         written = cast(Any, _Written(wire, self))
-        self.loop.news._next.arrivals.append((arrival, written))
+        self.loop.news.arrival(arrival, written)
         self.has_news = True
         return wire
 
