@@ -5,16 +5,24 @@ exclusive there.
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import (
+    JSON,
     BigInteger,
+    Column,
     ColumnElement,
     Insert,
     Table,
+    Text,
+    bindparam,
     case,
+    cast,
+    column,
     func,
     literal_column,
     select,
@@ -23,8 +31,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import TypeEngine
 
 from boreas.store import tables
+from boreas.store.columns import UtcTime, micros
 
 SQLITE: Final = "sqlite"
 
@@ -32,6 +42,7 @@ SQLITE: Final = "sqlite"
 # the same database are not met.
 _LOCK_SPACE: Final = 0x424F5245
 ADMISSION: Final = "admission"
+_packer = msgspec.json.Encoder()
 
 
 def insert(connection: AsyncConnection, table: Table) -> "sqlite.Insert | postgresql.Insert":
@@ -50,7 +61,10 @@ def upsert(connection: AsyncConnection, table: Table) -> Insert:
 
 @cache
 def _upsert(dialect: str, table: Table) -> Insert:
-    statement = _insert(dialect, table)
+    return _overwriting(_insert(dialect, table), table)
+
+
+def _overwriting(statement: "sqlite.Insert | postgresql.Insert", table: Table) -> Insert:
     keys = [column.name for column in table.primary_key]
     changes: dict[str, Any] = {
         column.name: statement.excluded[column.name]
@@ -62,6 +76,42 @@ def _upsert(dialect: str, table: Table) -> Insert:
         same = table.c.release_id.is_not_distinct_from(statement.excluded.release_id)
         changes["since"] = case((same, table.c.since), else_=statement.excluded.since)
     return statement.on_conflict_do_update(index_elements=keys, set_=changes)
+
+
+async def upsert_many(
+    connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Insert or overwrite rows by primary key; each has every column, none of them binary.
+
+    PostgreSQL takes them all as one JSON text: a message per row costs both sides more than the
+    row itself.
+    """
+    if not rows:
+        return
+    if connection.dialect.name == SQLITE:
+        await connection.execute(upsert(connection, table), rows)
+        return
+    packed = _packer.encode([_packed(row) for row in rows]).decode()
+    await connection.execute(_upsert_packed(table), {"rows": packed})
+
+
+@cache
+def _upsert_packed(table: Table) -> Insert:
+    columns = [column(each.name, _plain_type(each)) for each in table.columns]
+    rows = func.json_to_recordset(cast(bindparam("rows", type_=Text()), JSON()))
+    given = rows.table_valued(*columns).render_derived(with_types=True)
+    names = [each.name for each in table.columns]
+    return _overwriting(postgresql.insert(table).from_select(names, select(*given.c)), table)
+
+
+def _packed(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {k: micros(v) if isinstance(v, datetime) else v for k, v in row.items()}
+
+
+def _plain_type(each: Column[Any]) -> TypeEngine[Any]:
+    if isinstance(each.type, Text):
+        return Text()
+    return BigInteger() if isinstance(each.type, UtcTime) else each.type
 
 
 def clock(connection: AsyncConnection) -> ColumnElement[int]:

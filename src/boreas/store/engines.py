@@ -56,6 +56,7 @@ def _sqlite_engine(url: URL) -> AsyncEngine:
     _make_private_file(Path(url.database or ""))
     engine = create_async_engine(
         url,
+        hide_parameters=True,  # errors are logged; documents and hashes must not be in them
         pool_size=5,
         max_overflow=10,
         pool_timeout=LONGEST_WAIT_SECONDS,
@@ -98,6 +99,7 @@ def _postgres_engine(url: URL) -> AsyncEngine:
     milliseconds = wait * 1000
     return create_async_engine(
         url,
+        hide_parameters=True,
         pool_size=10,
         max_overflow=10,
         pool_timeout=LONGEST_WAIT_SECONDS,

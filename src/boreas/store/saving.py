@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    Insert,
     Select,
     Table,
     Update,
@@ -172,10 +171,10 @@ class PendingWrites:
             if row is None
         ]
         await self._many(_DELETE_TASK, gone)
-        await self._many(self._upsert(tables.tasks), self._tasks.values())
+        await self._overwrite(tables.tasks, self._tasks.values())
         dropped = [{"at_id": key} for key, row in self._executions.items() if row is None]
         await self._many(_DELETE_EXECUTION, dropped)
-        await self._many(self._upsert(tables.executions), self._executions.values())
+        await self._overwrite(tables.executions, self._executions.values())
 
     async def _flush_live(self) -> None:
         gone = [
@@ -184,7 +183,7 @@ class PendingWrites:
             if row is None
         ]
         await self._many(_DELETE_LIVE, gone)
-        await self._many(self._upsert(tables.live_records), self._live.values())
+        await self._overwrite(tables.live_records, self._live.values())
 
     async def _flush_promises(self) -> None:
         await self._many(insert(tables.events), self._events)
@@ -200,8 +199,9 @@ class PendingWrites:
         places = {place for left in self._left.values() for place in left}
         await wake_found(self._connection, queued_for(places), self._left_at)
 
-    def _upsert(self, table: Table) -> Insert:
-        return dialects.upsert(self._connection, table)
+    async def _overwrite(self, table: Table, rows: Iterable[Row | None]) -> None:
+        present = [row for row in rows if row is not None]
+        await dialects.upsert_many(self._connection, table, present)
 
     async def _many(self, statement: Any, rows: Iterable[Row | None]) -> None:
         present = [row for row in rows if row is not None]
