@@ -10,7 +10,6 @@ its session or token ended.
 import asyncio
 import json
 from collections import deque
-from contextlib import aclosing
 from typing import Any, Final, cast
 
 import structlog
@@ -104,6 +103,8 @@ class LiveConnection:
         self._dirty: dict[str, None] = {}
         self._replies: deque[Message] = deque()
         self._hint = Hint()
+        # Listening begins before the first subscription can be read: nothing falls in between.
+        self._announcements = services.store.listen(CHANNEL_CHANGED, CHANNEL_AGENTS)
 
     async def run(self) -> None:
         """Until the reader leaves, is signed out, or the server stops."""
@@ -169,12 +170,10 @@ class LiveConnection:
     # --- what happens --------------------------------------------------------------------------
 
     async def _listen(self) -> None:
-        heard = self._services.store.listen(CHANNEL_CHANGED, CHANNEL_AGENTS)
-        async with aclosing(heard) as announcements:  # type: ignore[type-var]
-            async for channel, payload in announcements:
-                for name, topic in self._topics.items():
-                    if topic.hear(channel, payload):
-                        self._stir(name)
+        async for channel, payload in self._announcements:
+            for name, topic in self._topics.items():
+                if topic.hear(channel, payload):
+                    self._stir(name)
 
     async def _recheck(self) -> None:
         while True:

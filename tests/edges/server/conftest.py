@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from structlog.testing import capture_logs
 
 from boreas.domain.fleet import Agent
 from boreas.domain.ids import AgentId
@@ -52,6 +53,15 @@ class FixedGit:
 
     async def resolve(self, git: GitRef) -> GitRef:
         return replace(git, commit=git.commit or COMMIT)
+
+
+@pytest.fixture(autouse=True)
+def logged() -> Iterator[list[Any]]:
+    """What the server logged; an unforeseen error fails the test that met it."""
+    with capture_logs() as entries:
+        yield entries
+    unforeseen = [entry for entry in entries if entry.get("action") == "request_failed"]
+    assert not unforeseen, [entry["exc_info"] for entry in unforeseen]
 
 
 @pytest.fixture(scope="session")

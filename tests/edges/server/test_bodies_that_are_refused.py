@@ -151,7 +151,7 @@ async def test_names_that_mislead_people_are_refused(admin: httpx.AsyncClient, n
 
 
 async def test_an_unforeseen_error_tells_nothing_but_its_number(
-    app: Any, services: Any, admin: httpx.AsyncClient, monkeypatch: Any
+    admin: httpx.AsyncClient, monkeypatch: Any, logged: list[Any]
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the secret is swordfish")
@@ -164,6 +164,9 @@ async def test_an_unforeseen_error_tells_nothing_but_its_number(
     assert answer.json()["code"] == "internal"
     assert "swordfish" not in answer.text
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
+    errors = [entry for entry in logged if entry["log_level"] == "error"]
+    assert [entry["request_id"] for entry in errors] == [answer.json()["request_id"]]
+    logged.clear()
 
 
 async def test_problems_have_the_shape_of_rfc_9457(admin: httpx.AsyncClient) -> None:

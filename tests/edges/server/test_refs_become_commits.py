@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from boreas.domain.errors import BoreasError, InvalidInput
@@ -22,7 +23,7 @@ def git(tmp_path: Path) -> Git:
     repository = tmp_path / "shop"
     repository.mkdir()
     environment = {
-        **{"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"},
+        **{"PATH": os.defpath, "HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"},
         **{"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b"},
         **{"GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"},
     }
@@ -103,6 +104,12 @@ async def test_a_repository_that_is_not_there_is_named_with_the_mend(tmp_path: P
     assert "git.commit" in caught.value.fields[0].mend
 
 
+def processes_naming(text: str) -> list[int]:
+    """Processes with this in their arguments."""
+    running = psutil.process_iter(["cmdline"])
+    return [p.pid for p in running if any(text in part for part in p.info["cmdline"] or ())]
+
+
 async def test_a_silent_server_is_given_up_and_no_process_stays(tmp_path: Path) -> None:
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -116,10 +123,7 @@ async def test_a_silent_server_is_given_up_and_no_process_stays(tmp_path: Path) 
                 GitRef(repository=f"http://127.0.0.1:{port}/x.git", ref="main")
             )
 
-    left = subprocess.run(
-        ("pgrep", "-f", f"127.0.0.1:{port}"), capture_output=True, check=False
-    ).stdout
-    assert left == b""
+    assert processes_naming(f"127.0.0.1:{port}") == []
 
 
 @pytest.mark.parametrize(
