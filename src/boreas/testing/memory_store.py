@@ -26,6 +26,7 @@ from boreas.store.announcements import Crier
 from boreas.store.history import Wanted, search_text
 from boreas.store.idempotency import StoredAnswer, other_request
 from boreas.store.paging import USUAL_PER_PAGE, Page, at_most, key_of, page_of
+from boreas.testing.memory_links import MemoryLinks, MemoryOutbox, MemoryServers
 from boreas.testing.memory_nouns import (
     MemoryAgents,
     MemoryApiTokens,
@@ -46,13 +47,7 @@ from boreas.testing.memory_tables import (
     StoredRelease,
     Tables,
 )
-from boreas.testing.memory_work import (
-    MemoryLinks,
-    MemoryOutbox,
-    MemoryServers,
-    MemoryWork,
-    admission_in,
-)
+from boreas.testing.memory_work import MemoryWork, admission_in
 
 
 class MemoryTransaction:

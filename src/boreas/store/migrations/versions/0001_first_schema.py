@@ -10,6 +10,7 @@ revision = "0001"
 down_revision = None
 
 WORD = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+FK = sa.ForeignKeyConstraint
 SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
@@ -17,69 +18,19 @@ def upgrade() -> None:
     if op.get_bind().dialect.supports_sequences:
         op.execute(sa.schema.CreateSequence(sa.Sequence("boreas_fence")))
         op.execute(sa.schema.CreateSequence(sa.Sequence("boreas_outbox")))
-    _projects()
-    _fleet()
-    _deployments()
-    _deployment_parts()
-    _outbox_and_counters()
-    _access()
+    for make in TABLES:
+        make()
 
 
 def _projects() -> None:
-    _projects_table()
-    _applications_table()
-    _environments_table()
-    _versions_table()
-
-
-def _fleet() -> None:
-    _agents_table()
-    _targets_table()
-    _enrol_tokens_table()
-    _servers_table()
-    _live_records_table()
-
-
-def _deployments() -> None:
-    _deployments_table()
-    _deployment_applications_table()
-    _wakes_table()
-    _locks_table()
-
-
-def _deployment_parts() -> None:
-    _tasks_table()
-    _executions_table()
-    _releases_table()
-    _events_table()
-
-
-def _outbox_and_counters() -> None:
-    _outbox_table()
-    _counters_table()
-    _meta_table()
-
-
-def _access() -> None:
-    _users_table()
-    _sessions_table()
-    _api_tokens_table()
-    _login_attempts_table()
-    _idempotency_keys_table()
-
-
-def _projects_table() -> None:
     op.create_table(
         "projects",
         sa.Column("id", WORD, nullable=False),
         sa.Column("name", WORD, nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_projects")),
-        sa.UniqueConstraint("name", name=op.f("uq_projects_name")),
+        sa.PrimaryKeyConstraint("id", name="pk_projects"),
+        sa.UniqueConstraint("name", name="uq_projects_name"),
     )
-
-
-def _applications_table() -> None:
     op.create_table(
         "applications",
         sa.Column("id", WORD, nullable=False),
@@ -87,36 +38,23 @@ def _applications_table() -> None:
         sa.Column("name", WORD, nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["project_id"],
-            ["projects.id"],
-            name=op.f("fk_applications_project_id"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_applications")),
-        sa.UniqueConstraint("project_id", "name", name=op.f("uq_applications_project_id_name")),
+        FK(["project_id"], ["projects.id"], name="fk_applications_project_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_applications"),
+        sa.UniqueConstraint("project_id", "name", name="uq_applications_project_id_name"),
     )
-
-
-def _environments_table() -> None:
     op.create_table(
         "environments",
         sa.Column("id", WORD, nullable=False),
         sa.Column("project_id", WORD, nullable=False),
         sa.Column("name", WORD, nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["project_id"],
-            ["projects.id"],
-            name=op.f("fk_environments_project_id"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_environments")),
-        sa.UniqueConstraint("project_id", "name", name=op.f("uq_environments_project_id_name")),
+        FK(["project_id"], ["projects.id"], name="fk_environments_project_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_environments"),
+        sa.UniqueConstraint("project_id", "name", name="uq_environments_project_id_name"),
     )
 
 
-def _versions_table() -> None:
+def _versions() -> None:
     op.create_table(
         "versions",
         sa.Column("id", WORD, nullable=False),
@@ -124,16 +62,14 @@ def _versions_table() -> None:
         sa.Column("name", WORD, nullable=False),
         sa.Column("sequence", sa.BigInteger(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["project_id"], ["projects.id"], name=op.f("fk_versions_project_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_versions")),
-        sa.UniqueConstraint("project_id", "name", name=op.f("uq_versions_project_id_name")),
-        sa.UniqueConstraint("sequence", name=op.f("uq_versions_sequence")),
+        FK(["project_id"], ["projects.id"], name="fk_versions_project_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_versions"),
+        sa.UniqueConstraint("project_id", "name", name="uq_versions_project_id_name"),
+        sa.UniqueConstraint("sequence", name="uq_versions_sequence"),
     )
 
 
-def _agents_table() -> None:
+def _agents() -> None:
     op.create_table(
         "agents",
         sa.Column("id", WORD, nullable=False),
@@ -148,14 +84,14 @@ def _agents_table() -> None:
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
         sa.Column("facts", sa.Text(), server_default="{}", nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_agents")),
-        sa.UniqueConstraint("key_sha256", name=op.f("uq_agents_key_sha256")),
-        sa.UniqueConstraint("name", name=op.f("uq_agents_name")),
+        sa.PrimaryKeyConstraint("id", name="pk_agents"),
+        sa.UniqueConstraint("key_sha256", name="uq_agents_key_sha256"),
+        sa.UniqueConstraint("name", name="uq_agents_name"),
     )
-    op.create_index(op.f("ix_agents_server_id"), "agents", ["server_id"], unique=False)
+    op.create_index("ix_agents_server_id", "agents", ["server_id"])
 
 
-def _targets_table() -> None:
+def _targets() -> None:
     op.create_table(
         "targets",
         sa.Column("id", WORD, nullable=False),
@@ -164,20 +100,17 @@ def _targets_table() -> None:
         sa.Column("agent_id", WORD, nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["agent_id"], ["agents.id"], name=op.f("fk_targets_agent_id")),
-        sa.ForeignKeyConstraint(
+        FK(["agent_id"], ["agents.id"], name="fk_targets_agent_id"),
+        FK(
             ["environment_id"],
             ["environments.id"],
-            name=op.f("fk_targets_environment_id"),
+            name="fk_targets_environment_id",
             ondelete="CASCADE",
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_targets")),
-        sa.UniqueConstraint("environment_id", "name", name=op.f("uq_targets_environment_id_name")),
+        sa.PrimaryKeyConstraint("id", name="pk_targets"),
+        sa.UniqueConstraint("environment_id", "name", name="uq_targets_environment_id_name"),
     )
-    op.create_index(op.f("ix_targets_agent_id"), "targets", ["agent_id"], unique=False)
-
-
-def _enrol_tokens_table() -> None:
+    op.create_index("ix_targets_agent_id", "targets", ["agent_id"])
     op.create_table(
         "enrol_tokens",
         sa.Column("id", WORD, nullable=False),
@@ -185,23 +118,35 @@ def _enrol_tokens_table() -> None:
         sa.Column("uses_left", sa.Integer(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_enrol_tokens")),
-        sa.UniqueConstraint("secret_sha256", name=op.f("uq_enrol_tokens_secret_sha256")),
+        sa.PrimaryKeyConstraint("id", name="pk_enrol_tokens"),
+        sa.UniqueConstraint("secret_sha256", name="uq_enrol_tokens_secret_sha256"),
     )
 
 
-def _servers_table() -> None:
+def _servers_and_counters() -> None:
     op.create_table(
         "servers",
         sa.Column("id", WORD, nullable=False),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.Column("address", WORD, nullable=False),
         sa.Column("lease_until", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_servers")),
+        sa.PrimaryKeyConstraint("id", name="pk_servers"),
+    )
+    op.create_table(
+        "counters",
+        sa.Column("name", WORD, nullable=False),
+        sa.Column("value", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_counters"),
+    )
+    op.create_table(
+        "meta",
+        sa.Column("name", WORD, nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_meta"),
     )
 
 
-def _live_records_table() -> None:
+def _live_records() -> None:
     op.create_table(
         "live_records",
         sa.Column("application_id", WORD, nullable=False),
@@ -210,12 +155,12 @@ def _live_records_table() -> None:
         sa.Column("uncertain_release_id", WORD, nullable=True),
         sa.Column("deployment_id", WORD, nullable=False),
         sa.Column("since", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("application_id", "target_id", name=op.f("pk_live_records")),
+        sa.PrimaryKeyConstraint("application_id", "target_id", name="pk_live_records"),
     )
-    op.create_index("ix_live_records_target", "live_records", ["target_id"], unique=False)
+    op.create_index("ix_live_records_target", "live_records", ["target_id"])
 
 
-def _deployments_table() -> None:
+def _deployments() -> None:
     op.create_table(
         "deployments",
         sa.Column("id", WORD, nullable=False),
@@ -233,26 +178,20 @@ def _deployments_table() -> None:
         sa.Column("due_at", sa.BigInteger(), nullable=True),
         sa.Column("search", sa.Text(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
+        FK(
             ["environment_id"],
             ["environments.id"],
-            name=op.f("fk_deployments_environment_id"),
+            name="fk_deployments_environment_id",
             ondelete="CASCADE",
         ),
-        sa.ForeignKeyConstraint(
-            ["project_id"],
-            ["projects.id"],
-            name=op.f("fk_deployments_project_id"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_deployments")),
-        sa.UniqueConstraint("number", name=op.f("uq_deployments_number")),
+        FK(["project_id"], ["projects.id"], name="fk_deployments_project_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_deployments"),
+        sa.UniqueConstraint("number", name="uq_deployments_number"),
     )
     op.create_index(
         "ix_deployments_active",
         "deployments",
         ["number"],
-        unique=False,
         sqlite_where=sa.text("final = 0"),
         postgresql_where=sa.text("NOT final"),
     )
@@ -260,107 +199,99 @@ def _deployments_table() -> None:
         "ix_deployments_due",
         "deployments",
         ["due_at"],
-        unique=False,
         sqlite_where=sa.text("due_at IS NOT NULL"),
         postgresql_where=sa.text("due_at IS NOT NULL"),
     )
-    op.create_index(
-        op.f("ix_deployments_environment_id"), "deployments", ["environment_id"], unique=False
-    )
-    op.create_index(op.f("ix_deployments_project_id"), "deployments", ["project_id"], unique=False)
+    op.create_index("ix_deployments_environment_id", "deployments", ["environment_id"])
+    op.create_index("ix_deployments_project_id", "deployments", ["project_id"])
     op.create_index(
         "ix_deployments_queued",
         "deployments",
         ["number"],
-        unique=False,
         sqlite_where=sa.text("queued IS 1"),
         postgresql_where=sa.text("queued IS true"),
     )
-    op.create_index(op.f("ix_deployments_version_id"), "deployments", ["version_id"], unique=False)
+    op.create_index("ix_deployments_version_id", "deployments", ["version_id"])
 
 
-def _deployment_applications_table() -> None:
+def _queue() -> None:
     op.create_table(
         "deployment_applications",
         sa.Column("deployment_id", WORD, nullable=False),
         sa.Column("application_id", WORD, nullable=False),
         sa.Column("environment_id", WORD, nullable=False),
-        sa.ForeignKeyConstraint(
+        FK(
             ["deployment_id"],
             ["deployments.id"],
-            name=op.f("fk_deployment_applications_deployment_id"),
+            name="fk_deployment_applications_deployment_id",
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint(
-            "deployment_id", "application_id", name=op.f("pk_deployment_applications")
+            "deployment_id", "application_id", name="pk_deployment_applications"
         ),
     )
     op.create_index(
-        op.f("ix_deployment_applications_application_id"),
-        "deployment_applications",
-        ["application_id"],
-        unique=False,
+        "ix_deployment_applications_application_id", "deployment_applications", ["application_id"]
     )
     op.create_index(
         "ix_deployment_applications_place",
         "deployment_applications",
         ["environment_id", "application_id"],
-        unique=False,
     )
-
-
-def _wakes_table() -> None:
     op.create_table(
         "wakes",
         sa.Column("id", SERIAL, nullable=False),
         sa.Column("deployment_id", WORD, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["deployment_id"],
-            ["deployments.id"],
-            name=op.f("fk_wakes_deployment_id"),
-            ondelete="CASCADE",
+        FK(
+            ["deployment_id"], ["deployments.id"], name="fk_wakes_deployment_id", ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_wakes")),
+        sa.PrimaryKeyConstraint("id", name="pk_wakes"),
     )
-    op.create_index(op.f("ix_wakes_deployment_id"), "wakes", ["deployment_id"], unique=False)
-
-
-def _locks_table() -> None:
+    op.create_index("ix_wakes_deployment_id", "wakes", ["deployment_id"])
     op.create_table(
         "locks",
         sa.Column("application_id", WORD, nullable=False),
         sa.Column("environment_id", WORD, nullable=False),
         sa.Column("deployment_id", WORD, nullable=False),
-        sa.ForeignKeyConstraint(
-            ["deployment_id"],
-            ["deployments.id"],
-            name=op.f("fk_locks_deployment_id"),
-            ondelete="CASCADE",
+        FK(
+            ["deployment_id"], ["deployments.id"], name="fk_locks_deployment_id", ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("application_id", "environment_id", name=op.f("pk_locks")),
+        sa.PrimaryKeyConstraint("application_id", "environment_id", name="pk_locks"),
     )
-    op.create_index(op.f("ix_locks_deployment_id"), "locks", ["deployment_id"], unique=False)
+    op.create_index("ix_locks_deployment_id", "locks", ["deployment_id"])
 
 
-def _tasks_table() -> None:
+def _tasks() -> None:
     op.create_table(
         "tasks",
         sa.Column("deployment_id", WORD, nullable=False),
         sa.Column("id", WORD, nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
+        FK(
+            ["deployment_id"], ["deployments.id"], name="fk_tasks_deployment_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("deployment_id", "id", name="pk_tasks"),
+    )
+    op.create_table(
+        "releases",
+        sa.Column("id", WORD, nullable=False),
+        sa.Column("deployment_id", WORD, nullable=False),
+        sa.Column("view", sa.Text(), nullable=False),
+        sa.Column("document", sa.Text(), nullable=False),
+        FK(
             ["deployment_id"],
             ["deployments.id"],
-            name=op.f("fk_tasks_deployment_id"),
+            name="fk_releases_deployment_id",
             ondelete="CASCADE",
         ),
-        sa.PrimaryKeyConstraint("deployment_id", "id", name=op.f("pk_tasks")),
+        sa.PrimaryKeyConstraint("id", name="pk_releases"),
     )
+    op.create_index("ix_releases_deployment_id", "releases", ["deployment_id"])
 
 
-def _executions_table() -> None:
+def _executions() -> None:
     op.create_table(
         "executions",
         sa.Column("id", WORD, nullable=False),
@@ -372,65 +303,41 @@ def _executions_table() -> None:
         sa.Column("state", WORD, nullable=False),
         sa.Column("final", sa.Boolean(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
+        FK(
             ["deployment_id"],
             ["deployments.id"],
-            name=op.f("fk_executions_deployment_id"),
+            name="fk_executions_deployment_id",
             ondelete="CASCADE",
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_executions")),
+        sa.PrimaryKeyConstraint("id", name="pk_executions"),
     )
-    op.create_index(
-        "ix_executions_deployment", "executions", ["deployment_id", "ordinal"], unique=False
-    )
+    op.create_index("ix_executions_deployment", "executions", ["deployment_id", "ordinal"])
     op.create_index(
         "ix_executions_unfinished",
         "executions",
         ["agent_id"],
-        unique=False,
         sqlite_where=sa.text("final = 0"),
         postgresql_where=sa.text("NOT final"),
     )
 
 
-def _releases_table() -> None:
-    op.create_table(
-        "releases",
-        sa.Column("id", WORD, nullable=False),
-        sa.Column("deployment_id", WORD, nullable=False),
-        sa.Column("view", sa.Text(), nullable=False),
-        sa.Column("document", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["deployment_id"],
-            ["deployments.id"],
-            name=op.f("fk_releases_deployment_id"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_releases")),
-    )
-    op.create_index(op.f("ix_releases_deployment_id"), "releases", ["deployment_id"], unique=False)
-
-
-def _events_table() -> None:
+def _history() -> None:
     op.create_table(
         "events",
         sa.Column("sequence", SERIAL, nullable=False),
         sa.Column("deployment_id", WORD, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
+        FK(
             ["deployment_id"],
             ["deployments.id"],
-            name=op.f("fk_events_deployment_id"),
+            name="fk_events_deployment_id",
             ondelete="CASCADE",
         ),
-        sa.PrimaryKeyConstraint("sequence", name=op.f("pk_events")),
+        sa.PrimaryKeyConstraint("sequence", name="pk_events"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_events_deployment", "events", ["deployment_id", "sequence"], unique=False)
-
-
-def _outbox_table() -> None:
+    op.create_index("ix_events_deployment", "events", ["deployment_id", "sequence"])
     op.create_table(
         "outbox",
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -441,42 +348,21 @@ def _outbox_table() -> None:
         sa.Column("scope", WORD, nullable=False),
         sa.Column("fence", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
+        sa.PrimaryKeyConstraint("id", name="pk_outbox"),
     )
-    op.create_index("ix_outbox_agent", "outbox", ["agent_id", "id"], unique=False)
-    op.create_index(op.f("ix_outbox_order_id"), "outbox", ["order_id"], unique=False)
+    op.create_index("ix_outbox_agent", "outbox", ["agent_id", "id"])
+    op.create_index("ix_outbox_order_id", "outbox", ["order_id"])
 
 
-def _counters_table() -> None:
-    op.create_table(
-        "counters",
-        sa.Column("name", WORD, nullable=False),
-        sa.Column("value", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_counters")),
-    )
-
-
-def _meta_table() -> None:
-    op.create_table(
-        "meta",
-        sa.Column("name", WORD, nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_meta")),
-    )
-
-
-def _users_table() -> None:
+def _users() -> None:
     op.create_table(
         "users",
         sa.Column("id", WORD, nullable=False),
         sa.Column("username", WORD, nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
-        sa.UniqueConstraint("username", name=op.f("uq_users_username")),
+        sa.PrimaryKeyConstraint("id", name="pk_users"),
+        sa.UniqueConstraint("username", name="uq_users_username"),
     )
-
-
-def _sessions_table() -> None:
     op.create_table(
         "sessions",
         sa.Column("id_sha256", WORD, nullable=False),
@@ -484,15 +370,13 @@ def _sessions_table() -> None:
         sa.Column("last_seen_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name=op.f("fk_sessions_user_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id_sha256", name=op.f("pk_sessions")),
+        FK(["user_id"], ["users.id"], name="fk_sessions_user_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id_sha256", name="pk_sessions"),
     )
-    op.create_index(op.f("ix_sessions_user_id"), "sessions", ["user_id"], unique=False)
+    op.create_index("ix_sessions_user_id", "sessions", ["user_id"])
 
 
-def _api_tokens_table() -> None:
+def _api_tokens() -> None:
     op.create_table(
         "api_tokens",
         sa.Column("id", WORD, nullable=False),
@@ -500,26 +384,18 @@ def _api_tokens_table() -> None:
         sa.Column("secret_sha256", WORD, nullable=False),
         sa.Column("last_used_at", sa.BigInteger(), nullable=True),
         sa.Column("document", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name=op.f("fk_api_tokens_user_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_tokens")),
-        sa.UniqueConstraint("secret_sha256", name=op.f("uq_api_tokens_secret_sha256")),
+        FK(["user_id"], ["users.id"], name="fk_api_tokens_user_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_api_tokens"),
+        sa.UniqueConstraint("secret_sha256", name="uq_api_tokens_secret_sha256"),
     )
-    op.create_index(op.f("ix_api_tokens_user_id"), "api_tokens", ["user_id"], unique=False)
-
-
-def _login_attempts_table() -> None:
+    op.create_index("ix_api_tokens_user_id", "api_tokens", ["user_id"])
     op.create_table(
         "login_attempts",
         sa.Column("key", WORD, nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("last_failed_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("key", name=op.f("pk_login_attempts")),
+        sa.PrimaryKeyConstraint("key", name="pk_login_attempts"),
     )
-
-
-def _idempotency_keys_table() -> None:
     op.create_table(
         "idempotency_keys",
         sa.Column("caller", WORD, nullable=False),
@@ -528,5 +404,22 @@ def _idempotency_keys_table() -> None:
         sa.Column("status", sa.Integer(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("caller", "key", name=op.f("pk_idempotency_keys")),
+        sa.PrimaryKeyConstraint("caller", "key", name="pk_idempotency_keys"),
     )
+
+
+TABLES = (
+    _projects,
+    _versions,
+    _agents,
+    _targets,
+    _servers_and_counters,
+    _live_records,
+    _deployments,
+    _queue,
+    _tasks,
+    _executions,
+    _history,
+    _users,
+    _api_tokens,
+)
