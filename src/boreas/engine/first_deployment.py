@@ -6,12 +6,12 @@ have brought the application there, and then canaries are no longer skipped.
 
 from collections.abc import Iterable, Mapping
 
-from boreas.domain.deployments import ExecutionState, Task
+from boreas.domain.deployments import Task
 from boreas.domain.fleet import LiveRecord
 from boreas.domain.ids import ApplicationId, TargetId
 from boreas.domain.workflow import TaskType
 from boreas.engine.turn import Turn
-from boreas.engine.waves import cut_into_batches
+from boreas.engine.waves import cut_into_batches, is_blue_green
 
 Live = Mapping[tuple[ApplicationId, TargetId], LiveRecord]
 
@@ -25,15 +25,18 @@ def is_first(live: Live, application_id: ApplicationId, target_ids: Iterable[Tar
 def replan_if_no_longer_first(turn: Turn) -> None:
     """Cut the batches anew where the answer changed since the plan was laid out."""
     for task in list(turn.tasks.values()):
-        if task.type is TaskType.DEPLOY and not task.blue_green and task.application_id:
+        if task.type is TaskType.DEPLOY and task.application_id:
             _replan(turn, task, task.application_id)
 
 
 def _replan(turn: Turn, task: Task, application_id: ApplicationId) -> None:
     target_ids = [it for batch in task.batches for it in batch.target_ids]
     first = is_first(turn.snapshot.live, application_id, target_ids)
-    untouched = all(it.state is ExecutionState.PENDING for it in turn.of_task(task.id))
+    untouched = all(it.ordered_at is None for it in turn.of_task(task.id))
     if first == task.first_deployment or not untouched or turn.deployment.rollback_of:
+        return
+    if is_blue_green(turn.deployment.strategy):
+        turn.update_task(task.id, first_deployment=first)
         return
     batches = cut_into_batches(turn.deployment.strategy, target_ids, first_deployment=first)
     turn.update_task(task.id, batches=batches, first_deployment=first)

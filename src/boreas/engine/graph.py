@@ -207,4 +207,5 @@ class _Edges:
             at = next(it for it in self.predecessors[at] if it in stuck)
         real = [it for it in path[seen[at] :] if it not in set(self.joins)]
         ring = [*real, real[0]]
-        return _refused("tasks", "a cycle, the tasks wait for each other: " + " waits for ".join(ring))
+        words = " waits for ".join(ring)
+        return _refused("tasks", f"a cycle, the tasks wait for each other: {words}")

@@ -123,6 +123,8 @@ def _end(turn: Turn) -> None:
     failed = _failed(rows)
     reason = turn.deployment.stop.reason if turn.deployment.stop else None
     text = _sum_up(turn, reason, rows)
+    if not restored:
+        text = text or "nothing went back: every target was ignored or left as it is"
     if turn.deployment.rollback_of is not None:
         _settle_tasks(turn)
         ok = not failed and bool(restored)

@@ -89,10 +89,13 @@ class _Again:
         return task.state in {TaskState.FAILED, TaskState.CANCELLED}
 
     def _everything_behind_what_went_back(self) -> frozenset[TaskId]:
-        """A test that passed on a version that is gone again proves nothing."""
+        """A test that passed on a version that is gone again proves nothing.
+
+        A way back that failed or was lost may have changed its target all the same.
+        """
         if self.finished.rollback_of is not None:
             return frozenset()
-        back = {it.task_id for it in self.finished.executions if _went_back(it)}
+        back = {it.task_id for it in self.finished.executions if _was_sent_back(it)}
         graph = graph_of(self.finished.tasks, self.finished.must_in_order)
         return frozenset(back | graph.after(back))
 
@@ -130,8 +133,8 @@ class _Again:
         return approved and gate.task_id not in self.undone
 
 
-def _went_back(execution: Execution) -> bool:
-    return execution.phase is Phase.ROLLBACK and execution.state is ExecutionState.SUCCESS
+def _was_sent_back(execution: Execution) -> bool:
+    return execution.phase is Phase.ROLLBACK and execution.ordered_at is not None
 
 
 def rollback_of(finished: Deployment, new: NewDeployment) -> Deployment:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from boreas.domain.deployments import Origin
 from boreas.domain.projects import QueuePolicy
+from boreas.engine import people_targets
 from boreas.engine.admission import Contender, Deployed, contender_of, judge, superseder
 from boreas.engine.snapshot import Admission, Holder
 from boreas.testing.builders import (
@@ -263,6 +264,30 @@ def test_a_plan_that_is_no_longer_a_first_deployment_gets_its_canary_back():
     assert rollout.busy() == ["n1"]
     assert not rollout.task("web-deploy").first_deployment
     assert "replanned" in {it.code for it in rollout.notices}
+
+
+def test_blue_green_stays_all_at_once_whatever_is_live_by_then():
+    web = an_application(hosts=3, can_stage=False)
+    strategy = a_strategy(a_step(1), kind="blue_green")
+    rollout = Rollout(a_ground(web), strategy=strategy, granted=False)
+    rollout.live = live_with("v1", web)
+    rollout.admission = Admission(granted=True)
+    rollout.decide()
+
+    assert rollout.busy() == ["n1", "n2", "n3"]
+    assert not rollout.task("web-deploy").first_deployment
+
+
+def test_a_target_ignored_before_the_start_does_not_keep_the_canary_away():
+    web = an_application(hosts=3)
+    strategy = a_strategy(a_step(1, canary="0.1"), a_step(0))
+    rollout = Rollout(a_ground(web), strategy=strategy, granted=False)
+    rollout.wish(people_targets.ignore_target, "t3", "bo")
+    rollout.live = live_with("v1", web)
+    rollout.admission = Admission(granted=True)
+    rollout.decide()
+
+    assert rollout.busy() == ["n1"]
 
 
 apps = st.sets(st.sampled_from(("web", "api", "jobs")), min_size=1)

@@ -6,7 +6,7 @@ import pytest
 
 from boreas.domain.errors import Conflict
 from boreas.domain.fleet import LiveRecord
-from boreas.engine import edit, people
+from boreas.engine import edit, people, people_targets
 from boreas.engine.successor import NewDeployment, retry_of, rollback_of
 from boreas.testing.builders import (
     NOON,
@@ -144,6 +144,22 @@ def test_a_retry_of_a_rolled_back_deployment_does_everything_behind_it_again():
     }
     again.run()
     assert again.state == "success"
+    assert versions(again) == ["v2", "v2", "v2"]
+
+
+@pytest.mark.parametrize("outcome", ["failed", "lost", "cancelled"])
+def test_a_target_whose_way_back_failed_may_have_changed_and_is_done_again(outcome):
+    rollout = a_rollout(a_step(1, back=True))
+    rollout.finish("n1")
+    rollout.fail("n2")
+    rollout.finish("n2")
+    rollout.finish("n1", outcome=outcome)
+    assert rollout.state == "failed"
+
+    again = follow(retry_of, rollout)
+
+    assert again.busy() == ["n1"]
+    again.run()
     assert versions(again) == ["v2", "v2", "v2"]
 
 
@@ -394,6 +410,15 @@ def test_the_way_back_cannot_be_edited_paused_or_cancelled_half_way():
             back.wish(wish, "bo")
     with pytest.raises(Conflict):
         edit.edit_workflow(back.deployment, (), "bo", ground=back.ground, expected=1, now=NOON)
+
+
+def test_a_way_back_on_which_every_target_is_ignored_fails_and_says_so():
+    back = follow(rollback_of, succeeded(hosts=1))
+    back.wish(people_targets.ignore_target, "t1", "bo")
+    back.finish(outcome="cancelled")
+
+    assert back.state == "failed"
+    assert back.deployment.error_message.startswith("nothing went back")
 
 
 def test_before_it_began_a_rollback_can_be_cancelled():
