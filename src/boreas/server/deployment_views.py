@@ -19,9 +19,8 @@ from boreas.domain.deployments import (
 from boreas.domain.events import Event
 from boreas.engine.explain import blocked_words
 from boreas.engine.progress import progress_of
-from boreas.engine.waves import is_blue_green
 from boreas.server.bodies import Moment, V1View
-from boreas.server.strategy_bodies import grayscale, strategy_view
+from boreas.server.strategy_bodies import grayscale, strategy_type, strategy_view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,7 +244,7 @@ def _header(deployment: Deployment, names: Names, now: datetime) -> dict[str, An
         "require_confirm": asks_people(deployment),
         "grayscale_enabled": enabled,
         "grayscale_ratio": ratio,
-        "strategy_type": "blue_green" if is_blue_green(deployment.strategy) else "rolling",
+        "strategy_type": strategy_type(deployment.strategy),
         "strategy": strategy_view(deployment.strategy),
         "grace_seconds": deployment.strategy.grace_seconds,
         "rollback_of": deployment.rollback_of,

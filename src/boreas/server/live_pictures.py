@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from boreas.domain.deployments import Deployment, Execution, Task
+from boreas.domain.errors import NotFound
 from boreas.domain.ids import DeploymentId
 from boreas.engine.explain import blocked_words
 from boreas.server.deployment_views import Names, deployment_view, task_view
@@ -106,7 +107,15 @@ class Pictures:
             known = self._pictures.get(deployment_id)
             if known is not None and at_least and known.v >= at_least:
                 return known
-            return await self._look(deployment_id, known)
+            try:
+                return await self._look(deployment_id, known)
+            except NotFound:
+                self._forget(deployment_id)
+                raise
+
+    def _forget(self, deployment_id: str) -> None:
+        self._pictures.pop(deployment_id, None)
+        self._locks.pop(deployment_id, None)
 
     async def _look(self, deployment_id: DeploymentId, known: Picture | None) -> Picture:
         async with self._services.store.reading() as tx:
@@ -120,6 +129,5 @@ class Pictures:
             known.moved_on(deployment, names)
         self._pictures.move_to_end(deployment_id)
         while len(self._pictures) > MOST_PICTURES:
-            forgotten, _ = self._pictures.popitem(last=False)
-            self._locks.pop(forgotten, None)
+            self._forget(next(iter(self._pictures)))
         return known

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from boreas.domain.workflow import Size, Strategy, StrategyKind, StrategyStep
+from boreas.engine.waves import is_blue_green
 from boreas.server.bodies import Flag, V1Body, Whole
 
 _PERCENT = re.compile(r"\d{1,3}(?:\.\d{1,6})?%")
@@ -128,3 +129,10 @@ def grayscale(strategy: Strategy) -> tuple[bool, float | None]:
     """The documents' `grayscaleEnabled` and `grayscaleRatio`: is there a canary, and how large."""
     ratios = [step.canary_ratio for step in strategy.steps if 0 < step.canary_ratio < 1]
     return bool(ratios), float(ratios[0]) if ratios else None
+
+
+def strategy_type(strategy: Strategy) -> str:
+    """The kind in one word: `blue_green`, `canary` or `rolling`."""
+    if is_blue_green(strategy):
+        return StrategyKind.BLUE_GREEN.value
+    return "canary" if grayscale(strategy)[0] else StrategyKind.ROLLING.value

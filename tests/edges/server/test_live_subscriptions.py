@@ -47,7 +47,8 @@ def tab(served: str, admin: httpx.AsyncClient) -> Open:
     @asynccontextmanager
     async def opened(**headers: str) -> AsyncIterator[Reader]:
         sent = headers or {"authorization": admin.headers["authorization"]}
-        async with connect(f"ws://{served}/api/v1/ws", additional_headers=sent) as socket:
+        url = f"ws://{served}/api/v1/ws"
+        async with connect(url, additional_headers=sent, close_timeout=1) as socket:
             yield Reader(socket)
 
     return opened
