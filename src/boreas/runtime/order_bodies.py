@@ -37,8 +37,13 @@ def outbox_rows(decision: Decision, loaded: Loaded, releases: Releases) -> Seque
 
 
 def scope_of(execution: Execution) -> str:
-    """What an order acts on: orders of one scope never overlap on the agent and are fenced."""
-    return f"{execution.target_id}/{execution.application_id or '-'}"
+    """What an order acts on: orders of one scope never overlap on the agent and are fenced.
+
+    A command of no application has a scope of its deployment's own: two deployments of different
+    applications may both be under way on a target, and no lock says whose fence is the higher.
+    """
+    own = f"-{execution.id.rpartition('.')[0]}"
+    return f"{execution.target_id}/{execution.application_id or own}"
 
 
 def _same_scope(one: Execution, other: Execution) -> bool:

@@ -2,10 +2,11 @@
 
 import asyncio
 
-from boreas.domain.deployments import DeploymentState, ExecutionState
-from boreas.domain.ids import AgentId
+from boreas.domain.deployments import DeploymentState, Execution, ExecutionKind, ExecutionState
+from boreas.domain.ids import AgentId, ExecutionId, TargetId, TaskId
 from boreas.kit.until import Hint
 from boreas.runtime.news import Arrival, NewsDesk
+from boreas.runtime.order_bodies import scope_of
 
 from .conftest import AGENT, Installation
 
@@ -83,3 +84,23 @@ def test_an_order_that_was_just_sent_has_a_timer(installation: Installation) -> 
 
     assert installation.sent(deployment)[0].state is ExecutionState.ORDERED
     assert installation.ledger.due[deployment] is not None
+
+
+def test_commands_of_no_application_do_not_fence_another_deployment_off() -> None:
+    """Seed 3463: two deployments of different applications, both under way on one target."""
+    mine, theirs = an_execution("d1.3"), an_execution("d2.7")
+
+    assert scope_of(mine) != scope_of(theirs)
+    assert scope_of(mine) == scope_of(an_execution("d1.4"))
+
+
+def an_execution(id_: str) -> Execution:
+    return Execution(
+        id=ExecutionId(id_),
+        ordinal=1,
+        task_id=TaskId("clean-up"),
+        target_id=TargetId("t1"),
+        agent_id=AGENT,
+        kind=ExecutionKind.RUN,
+        state=ExecutionState.PENDING,
+    )

@@ -292,7 +292,7 @@ def _held(row: OutboxRow) -> Held:
         fence=row.fence,
         deployment_id=row.deployment_id,
         target_id=TargetId(body["target_id"]),
-        application_id=ApplicationId(application_id) if application_id != "-" else None,
+        application_id=None if application_id.startswith("-") else ApplicationId(application_id),
         release_id=ReleaseId(release["release_id"]) if release else None,
         verbs=tuple(Verb(it).value for it in body["verbs"]),
         timeout=body["timeout_seconds"],
