@@ -26,6 +26,7 @@ class ExitCode(IntEnum):
     """`--timeout` passed; what was watched goes on."""
     BUG = 70
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 EXIT_OF_STATE = {

@@ -129,6 +129,8 @@ def main(argv: Sequence[str]) -> int:
         typer.main.get_command(app).main(args=list(argv), prog_name="boreas")
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else ExitCode.FAILED
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last guard: a user never sees a traceback
         return _crashed(error, argv)
     return ExitCode.OK

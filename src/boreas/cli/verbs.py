@@ -100,6 +100,9 @@ def run_to_exit(common: Common, work: Callable[[Session], Awaitable[None]]) -> N
             raise
         out.failure(failure_inside)
         raise typer.Exit(failure_inside.exit_code) from group
+    except asyncio.CancelledError as ended:
+        # SIGTERM, where a verb takes it to end in good order.
+        raise typer.Exit(ExitCode.TERMINATED) from ended
     except KeyboardInterrupt as interrupt:
         raise typer.Exit(ExitCode.INTERRUPTED) from interrupt
     except BrokenPipeError as closed:

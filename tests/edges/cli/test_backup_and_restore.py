@@ -130,6 +130,19 @@ def test_with_replace_the_old_directory_is_moved_aside(
     assert not (data_dir / "newer").exists()
 
 
+def test_the_agent_beside_the_server_never_goes_back_in_time(
+    data_dir: Path, stranger: Any, tmp_path: Path
+) -> None:
+    (data_dir / "agent").mkdir()
+    (data_dir / "agent" / "journal").write_text("old")
+    stranger("backup", tmp_path / "b.tar.gz", "--data-dir", data_dir)
+    (data_dir / "agent" / "journal").write_text("newer")
+
+    stranger("restore", tmp_path / "b.tar.gz", "--data-dir", data_dir, "--replace")
+
+    assert (data_dir / "agent" / "journal").read_text() == "newer"
+
+
 def test_a_backup_is_never_overwritten(packed: Path, data_dir: Path, stranger: Any) -> None:
     before = packed.read_bytes()
 

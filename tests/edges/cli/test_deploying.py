@@ -137,7 +137,7 @@ def test_each_change_is_one_line_where_there_is_no_terminal(server: Any, boreas:
     lines = boreas("watch", "dep_1").out.splitlines()
 
     assert lines[0] == "#1 v2 of web → prod: running"
-    assert "  waits: one must get healthy" in lines
+    assert "  why: one must get healthy" in lines
     assert "  ✘ web-deploy on one, batch 1 failed: exit code 7" in lines
     assert "  web failed" in lines
 

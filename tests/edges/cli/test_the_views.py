@@ -88,7 +88,7 @@ def test_the_screen_tells_state_batches_waits_and_time_left() -> None:
     assert "#4 v2 of web → prod  ● running  50 %  1:00, about 1:00 left" in text
     assert "batch 1   ✔ one" in text
     assert "batch 2   ● two×2" in text
-    assert "waits: two must be healthy for 5 s" in text
+    assert "why: two must be healthy for 5 s" in text
     assert "one | hello" in text
 
 

@@ -5,6 +5,7 @@ The only place outside `boreas.store` that opens the SQLite file, and never to c
 
 import fcntl
 import os
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -34,6 +35,12 @@ def holder_of(data_dir: Path) -> str | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def quic_address_of(holder: str) -> str | None:
+    """Where the server that wrote a lock's words (`… at HOST:PORT, …`) listens for agents."""
+    found = re.search(r" at (\S+:\d+)", holder)
+    return found[1] if found else None
 
 
 def refuse_if_in_use(data_dir: Path) -> None:

@@ -27,8 +27,10 @@ NOT_KEPT: Final = (
     f"{DATABASE}-journal",
     f"{DATABASE}.lock",
     "setup-token",
+    "agent",
 )
-"""The database goes in as a consistent copy; a lock and a one-time token mean nothing later."""
+"""The database goes in as a consistent copy; a lock and a one-time token mean nothing later. The
+journal of an agent beside the server must never go back in time: it would do things twice."""
 
 
 def pack(data_dir: Path, archive: Path, *, now: datetime) -> dict[str, Any]:

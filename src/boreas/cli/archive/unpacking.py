@@ -7,7 +7,7 @@ import json
 import shutil
 import tarfile
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Final
 
 from boreas.cli.archive.data_dir import (
     DATABASE,
@@ -17,6 +17,9 @@ from boreas.cli.archive.data_dir import (
 )
 from boreas.cli.archive.packing import CONTENT, FORMAT, MANIFEST
 from boreas.cli.failures import Failure, usage
+
+AGENT: Final = "agent"
+"""The directory of the agent beside the server (`--with-agent`)."""
 
 
 def unpack(archive: Path, data_dir: Path, *, now_ms: int, keep_old: bool) -> dict[str, Any]:
@@ -92,6 +95,9 @@ def _put_in_place(fresh: Path, data_dir: Path, now_ms: int) -> str | None:
     if _is_used(data_dir):
         old = data_dir.with_name(f"{data_dir.name}.before-{now_ms}")
         data_dir.rename(old)
+        if (old / AGENT).is_dir():
+            # It did go on since the backup, and must remember what it did.
+            (old / AGENT).rename(fresh / AGENT)
     elif data_dir.exists():
         data_dir.rmdir()
     fresh.rename(data_dir)

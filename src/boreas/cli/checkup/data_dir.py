@@ -71,12 +71,12 @@ def disk(directory: Path) -> Finding:
 
 
 def _secrets(data_dir: Path) -> Finding:
-    open_ones = [
-        path.name
-        for path in (data_dir / DATABASE, data_dir / "setup-token", *data_dir.rglob("*.key"))
-        if path.exists() and path.stat().st_mode & 0o077
-    ]
-    parent_closed = not data_dir.stat().st_mode & 0o077
-    if open_ones and not parent_closed:
-        return bad("secrets", f"others can read {', '.join(open_ones)}", f"chmod -R go= {data_dir}")
-    return good("secrets", "nobody else can read keys and database")
+    """Keys and the database must be closed to others; logs may hold secrets by accident."""
+    if not data_dir.stat().st_mode & 0o077:
+        return good("secrets", "nobody else can look into the directory")
+    keys = (data_dir / DATABASE, data_dir / "setup-token", *data_dir.glob("pki/*"))
+    readable = [path.name for path in keys if path.exists() and path.stat().st_mode & 0o077]
+    closed = not (data_dir / "pki").exists() or not (data_dir / "pki").stat().st_mode & 0o077
+    if [name for name in readable if not closed or name in (DATABASE, "setup-token")]:
+        return bad("secrets", f"others can read {', '.join(readable)}", f"chmod -R go= {data_dir}")
+    return note("secrets", "others can read the logs", f"chmod 700 {data_dir}")

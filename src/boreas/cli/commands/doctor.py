@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from boreas.cli.archive.data_dir import holder_of, quic_address_of
 from boreas.cli.checkup.data_dir import check_data_dir, disk
 from boreas.cli.checkup.docker import check_docker
 from boreas.cli.checkup.finding import Finding, Verdict
@@ -58,6 +59,7 @@ async def _findings(
 ) -> AsyncIterator[Finding]:
     url = urlsplit(session.client.server)
     http_host, http_port = url.hostname or "127.0.0.1", url.port or _default_port(url.scheme)
+    quic = quic or _quic_of_server_on(data_dir)
     quic_host, quic_port = _address(quic) if quic else (http_host, 8443)
     if data_dir is not None:
         for each in check_data_dir(data_dir):
@@ -74,6 +76,11 @@ async def _findings(
         yield await check_quic(quic_host, quic_port)
         yield await check_tcp_fallback(quic_host, quic_port)
     yield await check_docker()
+
+
+def _quic_of_server_on(data_dir: Path | None) -> str | None:
+    holder = holder_of(data_dir) if data_dir is not None and data_dir.is_dir() else None
+    return quic_address_of(holder) if holder else None
 
 
 def _default_port(scheme: str) -> int:

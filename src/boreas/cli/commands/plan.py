@@ -1,6 +1,7 @@
 """`boreas plan`: what a deployment would do, without doing any of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from boreas.cli import names
 from boreas.cli.arguments import EnvironmentArgument, ProjectArgument, VersionArgument
@@ -51,14 +52,24 @@ async def plan(  # noqa: PLR0913 - a command line's options are its signature
 def lines_of(plan: Json) -> Iterator[str]:
     """A plan for people: the graph with its batches, then what one should know before."""
     yield str(plan.get("text") or "").rstrip()
-    for change in plan.get("changes") or ():
-        before = change.get("fromVersion") or "nothing known"
-        mixed = " (unsure: an earlier attempt was left there)" if change.get("mixed") else ""
-        where = f"{change['application']} on {change['target']}"
-        yield f"changes: {where}: {before} → {change['toVersion']}{mixed}"
+    yield from changes_of(plan.get("changes") or ())
     for sentence in plan.get("approvals") or ():
         yield f"approval: {sentence}"
     for sentence in plan.get("offline") or ():
         yield f"offline: {sentence}"
     for warning in plan.get("warnings") or ():
         yield f"warning: {warning['text']}"
+
+
+def changes_of(changes: Sequence[Json]) -> Iterator[str]:
+    """One line for all targets that change in the same way."""
+    for (app, before, after, mixed), several in groupby(changes, _way):
+        targets = [str(each["target"]) for each in several]
+        unsure = " (unsure: an earlier attempt was left there)" if mixed else ""
+        where = targets[0] if len(targets) == 1 else f"{len(targets)} targets"
+        yield f"changes: {app} on {where}: {before or 'nothing known'} → {after}{unsure}"
+
+
+def _way(change: Json) -> tuple[str, str | None, str, bool]:
+    app, before = str(change["application"]), change.get("fromVersion")
+    return app, before, str(change["toVersion"]), bool(change.get("mixed"))

@@ -15,7 +15,6 @@ from boreas.cli.failures import usage
 from boreas.cli.nouns import given
 from boreas.cli.verbs import Session, new_app, verb
 from boreas.cli.watching.watch import watch as watch_to_the_end
-from boreas.cli.watching.words import said
 
 start, confirm, reject = new_app(), new_app(), new_app()
 pause, resume, cancel = new_app(), new_app(), new_app()
@@ -55,7 +54,7 @@ async def _tell(session: Session, found: Json, done: str, *, watch: bool = False
         session.out.say(f"{names.title(found)}: {done}")
         await watch_to_the_end(session, str(found["id"]))
         return
-    session.out.result(found, f"{names.title(found)}: {done}; now {said(str(found['status']))}")
+    session.out.result(found, f"{names.title(found)}: {done}")
 
 
 def _answer(comment: str | None, gate: str | None = None) -> Json:

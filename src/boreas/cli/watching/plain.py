@@ -22,7 +22,7 @@ def changes(before: DeploymentView | None, after: DeploymentView) -> Iterator[st
     told = before.waiting_for if before else ()
     for sentence in after.waiting_for:
         if sentence not in told:
-            yield f"  waits: {sentence}"
+            yield f"  why: {sentence}"
     if after.error and (before is None or before.error != after.error):
         yield f"  {after.error}"
 

@@ -13,6 +13,8 @@ from boreas.cli.output import plain
 from boreas.cli.watching.edges import children
 from boreas.cli.watching.model import DeploymentView, ExecutionView, TaskView
 from boreas.cli.watching.words import said, sign, span, style
+from boreas.domain.deployments import TaskState
+from boreas.domain.workflow import TaskType
 
 LOG_LINES: Final = 8
 GRID_TARGETS: Final = 240
@@ -20,9 +22,8 @@ GRID_TARGETS: Final = 240
 
 
 def draw(view: DeploymentView, log: Sequence[str], now: datetime) -> RenderableType:
-    """The whole screen."""
-    parts: list[RenderableType] = [_heading(view, now), _tree(view), *_grids(view)]
-    parts += _waits(view)
+    """The whole screen: what matters most first, for a small terminal cuts the end off."""
+    parts: list[RenderableType] = [_heading(view, now), *_waits(view), _tree(view), *_grids(view)]
     if log:
         parts += [Text("log", style="bold"), *(_log_line(line) for line in log[-LOG_LINES:])]
     return Group(*parts)
@@ -71,9 +72,14 @@ def _task_line(task: TaskView) -> Text:
 def _grids(view: DeploymentView) -> Iterable[RenderableType]:
     for task in view.tasks:
         cells = task.cells()
-        if cells:
+        if cells and _is_worth_a_grid(task):
             yield Text(f"{plain(task.name)} on {len(cells)} targets", style="bold")
             yield from _grid(cells)
+
+
+def _is_worth_a_grid(task: TaskView) -> bool:
+    """Deploy tasks always; others while they are at work or went wrong: terminals are small."""
+    return task.type == TaskType.DEPLOY or task.state in (TaskState.RUNNING, TaskState.FAILED)
 
 
 def _grid(cells: Sequence[ExecutionView]) -> Iterable[Text]:
@@ -103,7 +109,7 @@ def _counted(cells: Sequence[ExecutionView]) -> Text:
 
 def _waits(view: DeploymentView) -> list[RenderableType]:
     lines: list[RenderableType] = [
-        Text(f"waits: {plain(each)}", style="yellow") for each in view.waiting_for
+        Text(f"why: {plain(each)}", style="yellow") for each in view.waiting_for
     ]
     if view.waits_for_people:
         lines.append(
