@@ -1,4 +1,4 @@
-"""The demo's parts that need no server: ports, the git repository, the image, the project's file."""
+"""The demo's parts that need no server: ports, repository, image, the project's file."""
 
 import io
 import shutil
