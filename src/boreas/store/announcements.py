@@ -8,19 +8,12 @@ announcement is only a delay: everybody looks again from time to time anyway.
 import asyncio
 import weakref
 from collections.abc import AsyncIterator, Iterable
-from typing import Any, Final, Self
+from typing import Final, Self
 
-import psycopg
-import structlog
-from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from boreas.kit.clock import Clock
-from boreas.kit.ids import jittered, new_secret
+from boreas.kit.ids import new_secret
 from boreas.store import dialects
-from boreas.store.failures import AWAY
-
-log = structlog.get_logger(__name__)
 
 Announcement = tuple[str, str]
 """Channel and payload."""
@@ -30,8 +23,6 @@ PG_CHANNEL: Final = "boreas"
 
 MOST_UNHEARD: Final = 10_000
 """A listener that is so far behind loses the oldest; it will look at everything again anyway."""
-
-SECONDS_BETWEEN_TRIES: Final = 1.0
 
 
 class Listening(AsyncIterator[Announcement]):
@@ -98,25 +89,3 @@ class Crier:
         channel, _, words = rest.partition(" ")
         if voice != self.voice:
             self.cry([(channel, words)])
-
-
-async def hear_other_servers(engine: AsyncEngine, url: URL, crier: Crier, clock: Clock) -> None:
-    """Pass on what PostgreSQL says, for ever."""
-    _, given = engine.dialect.create_connect_args(url)
-    arguments = dict(given)
-    while True:
-        try:
-            await _hear(arguments, crier)
-        except (psycopg.OperationalError, OSError):
-            log.warning("cannot hear other servers", action="listen_failed", reason=AWAY)
-        await clock.sleep(jittered(SECONDS_BETWEEN_TRIES, by=0.3))
-
-
-async def _hear(arguments: dict[str, Any], crier: Crier) -> None:
-    connection = await psycopg.AsyncConnection.connect(
-        **arguments, autocommit=True, keepalives_idle=5, keepalives_interval=2, keepalives_count=3
-    )
-    async with connection:
-        await connection.execute(f"LISTEN {PG_CHANNEL}")
-        async for notice in connection.notifies():
-            crier.heard(notice.payload)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-import psycopg
 from sqlalchemy.exc import (
     DataError,
     DBAPIError,
@@ -37,6 +36,7 @@ DAMAGED: Final = (
 )
 BUSY: Final = "The database is locked by another program; try again in a moment."
 AWAY: Final = "The database does not answer; try again in a moment."
+DUPLICATE: Final = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "23505")
 _DISK_FULL: Final = "53100"
 
 
@@ -49,7 +49,7 @@ def translated() -> Iterator[None]:
         raise _meaning(error) from error
     except (PoolTimeout, PendingRollbackError) as error:
         raise Unavailable(AWAY) from error
-    except (sqlite3.Error, psycopg.Error) as error:
+    except sqlite3.Error as error:
         raise _driver_meaning(error) or Unavailable(AWAY) from error
 
 
@@ -73,19 +73,17 @@ def taken(noun: str, field: str, value: str) -> Conflict:
 
 
 def _is_duplicate(error: IntegrityError) -> bool:
-    if isinstance(error.orig, psycopg.Error):
-        return error.orig.sqlstate == "23505"
-    code = getattr(_root(error), "sqlite_errorname", "")
-    return code in ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
+    code = _sqlstate(error.orig) or getattr(error.orig, "sqlite_errorname", "")
+    return code in DUPLICATE
 
 
-def _root(error: DBAPIError) -> BaseException | None:
-    return error.orig
+def _sqlstate(error: BaseException | None) -> str | None:
+    """PostgreSQL's code, None on SQLite. The driver itself is not imported for SQLite alone."""
+    return getattr(error, "sqlstate", None)
 
 
 def _meaning(error: DBAPIError) -> BoreasError:
-    root = _root(error)
-    known = _driver_meaning(root) if root is not None else None
+    known = _driver_meaning(error.orig)
     if known is not None:
         return known
     if isinstance(error, DataError):
@@ -95,12 +93,10 @@ def _meaning(error: DBAPIError) -> BoreasError:
     raise error
 
 
-def _driver_meaning(error: BaseException) -> BoreasError | None:
+def _driver_meaning(error: BaseException | None) -> BoreasError | None:
     if isinstance(error, sqlite3.Error):
         return _sqlite_meaning(getattr(error, "sqlite_errorname", ""))
-    if isinstance(error, psycopg.Error):
-        return _postgres_meaning(error.sqlstate or "")
-    return None
+    return _postgres_meaning(_sqlstate(error) or "")
 
 
 def _sqlite_meaning(code: str) -> BoreasError | None:
@@ -115,7 +111,7 @@ def _sqlite_meaning(code: str) -> BoreasError | None:
 
 
 def _integrity_meaning(code: str) -> BoreasError | None:
-    if code in ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "23505"):
+    if code in DUPLICATE:
         return Conflict("Somebody else saved the same thing a moment ago.")
     if code in ("SQLITE_CONSTRAINT_FOREIGNKEY", "23503"):
         return NotFound("What this belongs to is not there (any more), or something still uses it.")

@@ -19,7 +19,7 @@ from boreas.kit.clock import Clock, SystemClock
 from boreas.kit.tasks import TaskGroup
 from boreas.store.access import SqlApiTokens, SqlLoginAttempts, SqlSessions, SqlUsers
 from boreas.store.agents import SqlAgentLinks
-from boreas.store.announcements import Crier, hear_other_servers
+from boreas.store.announcements import Crier
 from boreas.store.deployments import SqlDeploymentWork
 from boreas.store.engines import (
     LONGEST_WAIT_SECONDS,
@@ -184,6 +184,8 @@ class SqlStore:
         self._crier.cry(unit.announced)
 
     async def _hear_others(self) -> None:
+        from boreas.store.listening import hear_other_servers  # needs psycopg, SQLite does not
+
         await hear_other_servers(self._engine, self.url, self._crier, self.clock)
 
 
