@@ -115,18 +115,25 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A demo that a person confirmed, and that is up; Ctrl-C ends it whole."""
     directory = tmp_path_factory.mktemp("journey") / "d"
     demo = start_demo("--data-dir", str(directory))
-    until(lambda: (directory / "env").exists(), "the server is set up")
+    try:
+        until(lambda: (directory / "env").exists(), "the server is set up")
+        yield confirmed_shell(directory)
+    finally:
+        demo.send_signal(signal.SIGINT)
+        _, err = demo.communicate(timeout=30)
+    assert demo.returncode == 130, err
+    assert "Traceback" not in err
+    assert processes_of(directory) == []
+
+
+def confirmed_shell(directory: Path) -> Shell:
+    """Say yes to the canary, and wait until the broken version went back."""
     shell = Shell(directory)
     until(lambda: shell.status_of("#2") == "waiting_confirm", "the canary waits for a person")
     confirmed = shell.boreas("confirm", "#2", "--comment", "looks good")
     assert confirmed.returncode == 0, confirmed.stderr
     until(lambda: shell.status_of("#3") == "rolled_back", "the broken version went back")
-    yield shell
-    demo.send_signal(signal.SIGINT)
-    _, err = demo.communicate(timeout=30)
-    assert demo.returncode == 130, err
-    assert "Traceback" not in err
-    assert processes_of(directory) == []
+    return shell
 
 
 def test_who_confirmed_is_told_in_the_history(shell: Shell) -> None:
