@@ -8,7 +8,7 @@ import pytest
 from boreas.testing.simulate.__main__ import main
 from boreas.testing.simulate.campaign import shrunk
 from boreas.testing.simulate.mutants import Planted, hunt, planted_in
-from boreas.testing.simulate.simulation import Simulation
+from boreas.testing.simulate.simulation import ALL_LAWS, Simulation
 from boreas.testing.simulate.weather import Limits
 
 PLANTED = planted_in(str(Path(__file__).with_name("planted_bugs.py")))
@@ -63,3 +63,10 @@ def test_a_run_is_made_simpler_as_long_as_it_breaks_the_same_law() -> None:
 
 def _bug(name: str) -> Planted:
     return next(it for it in PLANTED if it.name == name)
+
+
+def test_the_docs_name_every_law_and_every_planted_bug() -> None:
+    page = Path(__file__).parents[3].joinpath("docs", "simulator.md").read_text()
+
+    assert [law.__name__ for law in ALL_LAWS if f"`{law.__name__}`" not in page] == []
+    assert [bug.name for bug in PLANTED if f"| {bug.name} |" not in page] == []
