@@ -26,7 +26,7 @@ from boreas.domain.deployments import (
 )
 from boreas.domain.errors import Conflict
 from boreas.domain.fleet import LiveRecord
-from boreas.domain.ids import ApplicationId, DeploymentId, TargetId, TaskId
+from boreas.domain.ids import ApplicationId, DeploymentId, ReleaseId, TargetId, TaskId
 from boreas.domain.workflow import Strategy, TaskType
 from boreas.engine.attempts import Place, changes_not_taken_back, latest, own_work
 from boreas.engine.graph import graph_of
@@ -55,7 +55,7 @@ def retry_of(finished: Deployment, new: NewDeployment) -> Deployment:
     again = _Again(finished)
     if not again.task_ids:
         raise Conflict("Nothing of it has failed.")
-    _refuse_if_changed_since(finished, new)
+    _refuse_if_changed_since(finished, again, new)
     rows = [it for task in finished.tasks for it in again.rows_of(task)]
     bare = replace(
         _successor(finished, new, Origin.RETRY),
@@ -249,18 +249,27 @@ def _refuse_unfinished(deployment: Deployment, instead: str) -> None:
         raise Conflict(f"It is still {deployment.state}: {instead}.")
 
 
-def _is_still_there(execution: Execution, live: Live) -> bool:
-    """Whether what this execution brought is still what its target has, proven or not."""
+def _last_put_there(execution: Execution, live: Live) -> ReleaseId | None:
+    """What the target was given last, proven or not."""
     assert execution.application_id is not None
     record = live.get((execution.application_id, execution.target_id))
-    if record is None or execution.release_id is None:
-        return False
-    return execution.release_id in {record.release_id, record.uncertain_release_id}
+    if record is None:
+        return None
+    return record.uncertain_release_id or record.release_id
 
 
-def _refuse_if_changed_since(finished: Deployment, new: NewDeployment) -> None:
-    changed = changes_not_taken_back(finished, finished.executions)
-    lost = [it for it in changed.values() if not _is_still_there(it, new.live)]
+def _is_still_there(execution: Execution, live: Live) -> bool:
+    """Whether what this execution brought, or a failed way back from it, came there last."""
+    last = _last_put_there(execution, live)
+    return last is not None and last in {execution.release_id, execution.previous_release_id}
+
+
+def _refuse_if_changed_since(finished: Deployment, again: _Again, new: NewDeployment) -> None:
+    lost: list[Execution] = []
+    for row in changes_not_taken_back(finished, finished.executions).values():
+        done_again = row.task_id in again.undone and _is_still_there(row, new.live)
+        if not done_again and _last_put_there(row, new.live) != row.release_id:
+            lost.append(row)
     if lost:
         names = ", ".join(new.target_names.get(it.target_id, it.target_id) for it in lost[:5])
         raise Conflict(f"A later deployment has changed {names}; deploy the version anew instead.")

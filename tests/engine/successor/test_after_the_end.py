@@ -224,6 +224,26 @@ def test_a_retry_after_a_later_deployment_is_refused():
         retry_of(rollout.deployment, new_after(rollout))
 
 
+def test_a_later_attempt_that_failed_there_counts_as_a_change_too():
+    rollout = failed_half_way()
+    record = rollout.live["web", "t1"]
+    rollout.live["web", "t1"] = replace(record, uncertain_release_id="web@v3")
+
+    with pytest.raises(Conflict, match="A later deployment has changed n1"):
+        retry_of(rollout.deployment, new_after(rollout))
+
+
+def test_a_rollback_leaves_alone_what_a_later_attempt_left_uncertain():
+    rollout = failed_half_way()
+    record = rollout.live["web", "t1"]
+    rollout.live["web", "t1"] = replace(record, uncertain_release_id="web@v3")
+
+    back = follow(rollback_of, rollout)
+
+    assert back.busy() == ["n2"]
+    assert back.executions(target_id="t1")[0].state == "skipped"
+
+
 @pytest.mark.parametrize("make", [retry_of, rollback_of])
 def test_an_active_deployment_has_no_successor(make):
     rollout = a_rollout()
