@@ -18,10 +18,10 @@ def advertised(settings: Settings) -> Address:
     return Address(host=_first_address() or "127.0.0.1", port=settings.quic.port)
 
 
-def reached_locally(address: Address, bound: Address) -> Address:
+def reached_locally(bound: Address, *, port: int) -> Address:
     """How a process of this machine dials: over loopback when everything is listened on."""
     host = "127.0.0.1" if bound.host in _WILDCARDS else bound.host
-    return Address(host=host, port=address.port)
+    return Address(host=host, port=port)
 
 
 def _first_address() -> str | None:

@@ -6,7 +6,7 @@ goodbye, then the loop ends its round, the lease is given back, and files and da
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
@@ -135,8 +135,12 @@ class _Assembly:
             gateway.reception(quic.host, quic.port, certificate)
         )
         tasks.start(lambda: self._keep_certificate(reception, authority), name="certificate")
-        agents_at = Address(host=self.agents_at.host, port=reception.port)
-        return await self._serve(stack, tasks, gateway, authority, agents_at)
+        # What people were told to advertise stands, also behind a forwarded port.
+        agents_at = replace(self.agents_at, port=self.agents_at.port or reception.port)
+        services = self._services(gateway, authority, agents_at)
+        if self.settings.with_agent:
+            self._start_local_agent(tasks, services, reception.port)
+        return await self._serve(stack, services, agents_at)
 
     def _gateway(self, authority: CertificateAuthority) -> Gateway:
         places = Places(self.registry)
@@ -176,19 +180,10 @@ class _Assembly:
             max_bytes=self.settings.log_keep_bytes,
         )
 
-    async def _serve(
-        self,
-        stack: AsyncExitStack,
-        tasks: TaskGroup,
-        gateway: Gateway,
-        authority: CertificateAuthority,
-        agents_at: Address,
-    ) -> RunningServer:
-        setup_token = SetupToken(self.settings.setup_token_file)
-        async with self.store.reading() as tx:
-            offered = setup_token.offer(users_exist=await tx.users.count() > 0)
-        mint = partial(_mint_enrol_token, authority, agents_at)
-        services = ServiceBundle(
+    def _services(
+        self, gateway: Gateway, authority: CertificateAuthority, agents_at: Address
+    ) -> ServiceBundle:
+        return ServiceBundle(
             settings=self.settings,
             store=self.store,
             logs=self.logs,
@@ -196,21 +191,18 @@ class _Assembly:
             git=LsRemote(self.clock),
             clock=self.clock,
             ids=new_id,
-            mint_enrol_token=mint,
-            setup_token=setup_token,
+            mint_enrol_token=partial(_mint_enrol_token, authority, agents_at),
+            setup_token=SetupToken(self.settings.setup_token_file),
             loop_alive=self.loop.is_alive,
         )
+
+    async def _serve(
+        self, stack: AsyncExitStack, services: ServiceBundle, agents_at: Address
+    ) -> RunningServer:
+        async with self.store.reading() as tx:
+            offered = services.setup_token.offer(users_exist=await tx.users.count() > 0)
         listening = listening_socket(self.settings.http)
         await stack.enter_async_context(serve_web(create_app(services), listening))
-        if self.settings.with_agent:
-            local = LocalAgent(
-                store=self.store,
-                data_dir=self.settings.data_dir / "agent",
-                server=reached_locally(agents_at, self.settings.quic),
-                mint=mint,
-                clock=self.clock,
-            )
-            tasks.start(local.keep_running, name="agent of this machine")
         port = listening.getsockname()[1]
         return RunningServer(
             http=Address(host=self.settings.http.host, port=port),
@@ -218,6 +210,16 @@ class _Assembly:
             setup_token=offered,
             data_dir=str(self.settings.data_dir),
         )
+
+    def _start_local_agent(self, tasks: TaskGroup, services: ServiceBundle, port: int) -> None:
+        local = LocalAgent(
+            store=self.store,
+            data_dir=self.settings.data_dir / "agent",
+            server=reached_locally(self.settings.quic, port=port),
+            mint=services.mint_enrol_token,
+            clock=self.clock,
+        )
+        tasks.start(local.keep_running, name="agent of this machine")
 
 
 def _mint_enrol_token(authority: CertificateAuthority, agents_at: Address, secret: str) -> str:

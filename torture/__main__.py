@@ -1,0 +1,65 @@
+"""`make torture`: every fault in turn, one JSON line each; ends by itself.
+
+Each fault has a share of the minutes and a number of rounds, whichever is over first.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from torture import kills
+from torture.site import temporary_directory
+from torture.tally import Dose, Tally
+
+MINUTES = 18.0
+
+
+class Fault(NamedTuple):
+    """One thing that goes wrong."""
+
+    do: Callable[[Path, Dose], Tally]
+    rounds: int
+    share: float
+    """Of the minutes."""
+
+
+FAULTS = {
+    "kill_server": Fault(kills.kill_server, rounds=100, share=0.35),
+    "kill_agent": Fault(kills.kill_agent, rounds=50, share=0.1),
+}
+
+
+def main() -> None:
+    """Do them, say what came of each; exit code 1 when anything was not clean."""
+    parser = argparse.ArgumentParser(prog="torture")
+    parser.add_argument("--only", choices=sorted(FAULTS), action="append")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="for all of them")
+    parser.add_argument("--rounds", type=int, help="of each fault, whatever its own number is")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    clean = True
+    for name in options.only or FAULTS:
+        fault = FAULTS[name]
+        # A single fault gets all the time.
+        share = 1.0 if options.only else fault.share
+        dose = Dose(
+            rounds=options.rounds or fault.rounds,
+            at_most_seconds=60 * options.minutes * share,
+            seed=options.seed,
+        )
+        clean &= _do(name, fault, dose).is_clean
+    sys.exit(0 if clean else 1)
+
+
+def _do(name: str, fault: Fault, dose: Dose) -> Tally:
+    with temporary_directory() as directory:
+        tally = fault.do(directory, dose)
+    tally.fault = name
+    print(tally.as_json(), flush=True)
+    return tally
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""What one fault came to: a JSON line, and the dose in which it was given."""
+
+import json
+import random
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+_SHOWN_PROBLEMS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dose:
+    """How often a fault is done, for how long at most, and from which dice."""
+
+    rounds: int
+    at_most_seconds: float
+    seed: int = 0
+
+    def dice(self) -> random.Random:
+        """The same dose throws the same numbers."""
+        return random.Random(self.seed)
+
+    def turns(self) -> Iterator[int]:
+        """1, 2, ... until all rounds are done or the time is over; at least one."""
+        end = time.monotonic() + self.at_most_seconds
+        for turn in range(1, self.rounds + 1):
+            yield turn
+            if time.monotonic() > end:
+                return
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """The books of one fault. `is_clean` when nothing was lost, doubled, stuck or ended wrongly."""
+
+    fault: str
+    tried: int = 0
+    lost: int = 0
+    doubled: int = 0
+    stuck: int = 0
+    wrong_ends: int = 0
+    slowest_recovery_seconds: float = 0.0
+    facts: dict[str, float | str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def is_clean(self) -> bool:
+        """Nothing went wrong that must not."""
+        return not (self.lost or self.doubled or self.stuck or self.wrong_ends or self.problems)
+
+    def add(self, *, problem: str = "", **counts: int) -> None:
+        """Count; from any thread."""
+        with self._lock:
+            for name, count in counts.items():
+                if name in ("tried", "lost", "doubled", "stuck", "wrong_ends"):
+                    setattr(self, name, getattr(self, name) + count)
+                else:
+                    self.facts[name] = float(self.facts.get(name, 0)) + count
+            if problem:
+                self.problems.append(problem)
+
+    def slowest(self, name: str, seconds: float) -> None:
+        """Keep the worst of a measured time, and the worst of all recoveries."""
+        with self._lock:
+            key = f"slowest_{name}_seconds"
+            self.facts[key] = round(max(float(self.facts.get(key, 0.0)), seconds), 2)
+            self.slowest_recovery_seconds = round(max(self.slowest_recovery_seconds, seconds), 2)
+
+    def must(self, condition: object, problem: str) -> None:
+        """Note a problem unless the condition holds."""
+        if not condition:
+            self.add(problem=problem)
+
+    def as_json(self) -> str:
+        """One line for people and machines."""
+        shown = {
+            "fault": self.fault,
+            "clean": self.is_clean,
+            "tried": self.tried,
+            "lost": self.lost,
+            "doubled": self.doubled,
+            "stuck": self.stuck,
+            "wrong_ends": self.wrong_ends,
+            "slowest_recovery_seconds": self.slowest_recovery_seconds,
+            **{name: int(it) if it == it // 1 else it for name, it in self._numbers()},
+            **{name: it for name, it in self.facts.items() if isinstance(it, str)},
+        }
+        if self.problems:
+            shown |= {"problems": self.problems[:_SHOWN_PROBLEMS]}
+        return json.dumps(shown, ensure_ascii=False)
+
+    def _numbers(self) -> list[tuple[str, float]]:
+        return [(name, it) for name, it in self.facts.items() if not isinstance(it, str)]
