@@ -25,6 +25,7 @@ from boreas.server.gateway.gateway import Gateway
 from boreas.server.gateway.parts import GatewayParts
 from boreas.server.gateway.places import Places
 from boreas.server.git_refs import LsRemote
+from boreas.server.housekeeping import keep_house
 from boreas.server.local_agent import LocalAgent
 from boreas.server.log_keeper import LogKeeper
 from boreas.server.pki import shared_authority
@@ -164,6 +165,7 @@ class _Assembly:
         tasks.start(self.keeper.listen, name="finished deployments")
         tasks.start(self.keeper.close_finished, name="log closing")
         tasks.start(self._prune_logs, name="log retention")
+        tasks.start(partial(keep_house, self.store, self.clock), name="housekeeping")
 
     async def _keep_certificate(
         self, reception: Reception, authority: CertificateAuthority
