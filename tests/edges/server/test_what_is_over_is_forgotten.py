@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from boreas.domain.access import Session
+from boreas.domain.access import Session, User
 from boreas.domain.ids import UserId
 from boreas.kit.clock import VirtualClock
 from boreas.server.housekeeping import ANSWERS_KEPT, forget_what_is_over
@@ -15,6 +15,7 @@ async def test_ended_sessions_and_old_answers_are_forgotten_and_young_ones_kept(
     now = clock.now()
     answer = StoredAnswer(status=201, body=b"{}")
     async with store.transaction() as tx:
+        await tx.users.add(User(id=UserId("u"), username="u", created_at=now))
         for name, ends in (("ended", now), ("young", now + timedelta(days=3))):
             await tx.sessions.add(
                 Session(
