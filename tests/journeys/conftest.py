@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.support.installation import Installation
 from tests.support.live import Live
 from tests.support.postgres import PrivatePostgres, postgres_binaries

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.support.curl import Curl
 from tests.support.installation import FINAL, PASSWORD, Installation
 from tests.support.live import Live

@@ -124,9 +124,7 @@ def test_an_absent_agent_is_waited_for_by_name_and_then_served(
     fleet.until_online("n6")
 
 
-def test_a_task_does_not_wait_for_an_absent_agent_for_ever(
-    fleet: Installation, live: Live
-) -> None:
+def test_a_task_does_not_wait_for_an_absent_agent_for_ever(fleet: Installation, live: Live) -> None:
     fleet.make_project("gone", targets=["n5", "n6"])
     fleet.make_script("web", live.deploy())
     fleet.agents[5].stop()

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.support.installation import Installation
 from tests.support.live import Live
 from tests.support.waiting import until

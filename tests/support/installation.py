@@ -38,6 +38,7 @@ class Server:
     database_url: str | None = None
     http: int = field(default_factory=free_port)
     quic: int = field(default_factory=free_port)
+    options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -51,6 +52,7 @@ class Server:
             *(sys.executable, "-m", "boreas", "server", "--data-dir", str(self.data_dir)),
             *("--http", f"127.0.0.1:{self.http}", "--quic", f"127.0.0.1:{self.quic}"),
             *(("--database-url", self.database_url) if self.database_url else ()),
+            *self.options,
         ]
         with (self.data_dir / "stderr").open("ab") as stderr:
             self.process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=stderr)
@@ -128,9 +130,9 @@ class Installation:
 
     # --- processes --------------------------------------------------------------------------
 
-    def add_server(self) -> Server:
+    def add_server(self, **wishes: Any) -> Server:
         number = len(self.servers) + 1
-        server = Server(self.directory / f"server{number}", self.database_url).start()
+        server = Server(self.directory / f"server{number}", self.database_url, **wishes).start()
         self.servers.append(server)
         if not self.token:
             self.url = server.url
@@ -232,7 +234,7 @@ class Installation:
         return deployment
 
     def act(self, deployment: str, wish: str, body: Any = None) -> Any:
-        """POST one of the acts on a deployment: `confirm`, `tasks/x/skip`, `cancel?rollback=true`."""
+        """One of the acts: `confirm`, `tasks/x/skip`, `cancel?rollback=true`; what it is then."""
         return self.post(f"/api/v1/deployments/{deployment}/{wish}", body)
 
     def refused(self, method: str, path: str, body: Any = None) -> Any:
