@@ -34,7 +34,7 @@ class FakeServer:
 
     objects: dict[str, list[Json]] = field(default_factory=dict)
     deployments: dict[str, Json] = field(default_factory=dict)
-    scripts: dict[str, list[Json]] = field(default_factory=dict)
+    scripts: dict[str, list[Any]] = field(default_factory=dict)
     logs: dict[str, list[Json]] = field(default_factory=dict)
     asked: list[tuple[str, str, Json]] = field(default_factory=list)
     refusals: dict[tuple[str, str], tuple[int, Json]] = field(default_factory=dict)
@@ -143,6 +143,9 @@ class FakeServer:
             return problem(404, {"detail": "no deployment with this id", "code": "not_found"})
         if parts[-1] == "logs":
             return web.json_response(self.log_page(request, parts[2]))
+        if self.scripts.get(parts[0]) and self.scripts[parts[0]][0] == "away":
+            self.scripts[parts[0]].pop(0)
+            return problem(503, {"detail": "not now", "code": "unavailable"})
         return web.json_response(self.look(parts[0]))
 
     def look(self, deployment_id: str) -> Json:

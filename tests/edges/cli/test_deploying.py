@@ -150,6 +150,15 @@ def test_watching_works_without_a_websocket(server: Any, boreas: Any) -> None:
     assert boreas("watch", "dep_1").code == 0
 
 
+def test_a_server_that_is_away_for_a_moment_does_not_end_the_watching(
+    server: Any, boreas: Any
+) -> None:
+    server.add_deployment()
+    server.scripts["dep_1"] = [{}, {}, "away", "away", {}, {"status": "success"}]
+
+    assert boreas("watch", "dep_1").code == 0
+
+
 def test_watching_as_json_prints_one_document(server: Any, boreas: Any) -> None:
     server.add_deployment()
     server.scripts["dep_1"] = [{}, {}, {"status": "success"}]

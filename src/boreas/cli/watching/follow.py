@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from boreas.cli.client import Client, Json
-from boreas.cli.failures import Failure, Unreachable
+from boreas.cli.exits import ExitCode
+from boreas.cli.failures import Failure
 from boreas.cli.logs import lines_of
 from boreas.cli.names import DEPLOYMENTS
 from boreas.domain.deployments import TERMINAL
@@ -59,8 +60,9 @@ async def _look_until_the_end(
         try:
             found: Json = await client.get(f"{DEPLOYMENTS}/{deployment_id}")
             log = await _log_tail(client, found) if viewer.wants_log else ()
-        except Unreachable:
-            if clock.monotonic() - last_answer > PATIENCE_SECONDS:
+        except Failure as failure:
+            away = failure.exit_code is ExitCode.UNREACHABLE
+            if not away or clock.monotonic() - last_answer > PATIENCE_SECONDS:
                 raise
         else:
             last_answer = clock.monotonic()
