@@ -5,6 +5,7 @@ answer; the same key with another body is refused. Used by every router that cre
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from hashlib import sha256
 from typing import Annotated, Final, TypeVar
 
@@ -20,6 +21,8 @@ from boreas.store.idempotency import StoredAnswer
 
 V = TypeVar("V", bound=BaseModel)
 KEY_HEADER: Final = "Idempotency-Key"
+KEPT_FOR: Final = timedelta(days=7)
+"""How long a repeat of a request is recognised; nobody tries the same for longer."""
 
 
 class Creation:
@@ -63,6 +66,7 @@ class Creation:
         body = b"" if secret else view.model_dump_json(by_alias=True).encode()
         answer = StoredAnswer(status=201, body=body)
         now = self._services.clock.now()
+        await tx.idempotency.remove_older(now - KEPT_FOR)
         await tx.idempotency.keep(self._caller, self._key, self._fingerprint, answer, now)
 
 

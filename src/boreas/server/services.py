@@ -51,7 +51,8 @@ class ServiceBundle:
     """Everything a route may use.
 
     `mint_enrol_token` makes the text an agent is started with from a new secret. `loop_alive` says
-    whether the runtime's loop went round lately.
+    whether the runtime's loop went round lately. `patience_seconds`: how long the answer to a wish
+    may wait for the loop to act on it.
     """
 
     settings: Settings
@@ -64,6 +65,7 @@ class ServiceBundle:
     mint_enrol_token: Callable[[str], str]
     setup_token: SetupToken
     loop_alive: Callable[[], bool] = lambda: True
+    patience_seconds: float = 0.5
     hasher: PasswordHasher = field(default_factory=PasswordHasher)
     guesses: Guesses = field(default_factory=Guesses)
 

@@ -5,7 +5,8 @@ result is saved with its events, and the loop is told to look. Of two wishes at 
 second sees what the first left behind.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 
 from boreas.domain.deployments import Deployment
@@ -35,10 +36,29 @@ async def grant_with_ground(
     services: ServiceBundle, deployment_id: DeploymentId, wish: WishWithGround
 ) -> Decision:
     """Carry out a wish that first reads more in the same transaction."""
+    announced = services.store.listen(CHANNEL_CHANGED)
     async with services.store.transaction() as tx:
         decision = await grant_in(tx, services.clock.now(), deployment_id, wish)
     services.wakes.due()
+    await _taken_up(services, announced, decision.next)
     return decision
+
+
+async def _taken_up(
+    services: ServiceBundle, announced: AsyncIterator[tuple[str, str]], noted: Deployment
+) -> None:
+    """Give the loop a moment, so that the answer shows what follows and not only the wish.
+
+    Without it a client that confirms and looks at the answer would still be asked to confirm.
+    """
+    try:
+        async with asyncio.timeout(services.patience_seconds):
+            async for _, payload in announced:
+                heard = Changed.parse(payload)
+                if heard.deployment_id == noted.id and heard.revision > noted.revision:
+                    return
+    except TimeoutError:
+        return
 
 
 async def grant_in(

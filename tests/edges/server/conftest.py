@@ -98,6 +98,7 @@ async def services(store: SqlStore, tmp_path: Path) -> AsyncIterator[ServiceBund
         ids=new_id,
         mint_enrol_token=lambda secret: f"boreas1.localhost:1.{'0' * 64}.{secret}",
         setup_token=SetupToken(settings.setup_token_file),
+        patience_seconds=0,
         # Real hashes at a price that hundreds of tests can pay.
         hasher=PasswordHasher(passes=1, kibibytes=64),
     )

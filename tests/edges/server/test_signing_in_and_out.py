@@ -226,6 +226,26 @@ async def test_a_token_ends_when_it_was_told_to(browser: Any, connect: Any, serv
     assert (await program.get("/api/release/me")).status_code == 401
 
 
+async def test_use_keeps_a_session_alive_and_is_noted_for_tokens(
+    browser: httpx.AsyncClient, admin: httpx.AsyncClient, services: Any
+) -> None:
+    async with services.store.transaction() as tx:
+        user = await tx.users.named("ada")
+        (session,) = await tx.sessions.all(within=user.id)
+        old = services.clock.now() - timedelta(days=1)
+        end = services.clock.now() + timedelta(minutes=1)
+        await tx.sessions.touch(session.id_sha256, seen_at=old, expires_at=end)
+
+    await browser.get("/api/release/me")
+    await admin.get("/api/release/me")
+
+    async with services.store.reading() as tx:
+        (session,) = await tx.sessions.all(within=user.id)
+        (token,) = await tx.api_tokens.all(within=user.id)
+    assert session.expires_at > end + timedelta(days=6)
+    assert token.last_used_at is not None
+
+
 async def test_secrets_are_stored_as_hashes_only(
     browser: httpx.AsyncClient, services: Any, tmp_path: Any
 ) -> None:

@@ -96,7 +96,7 @@ async def _with_task(
     return deployment
 
 
-@router.get("/tasks/{task_id}/logs")
+@router.get("/tasks/{task_id}/logs", response_model_exclude_unset=True)
 async def show_task_log(
     deployment_id: DeploymentId,
     task_id: str,
@@ -166,7 +166,7 @@ async def stream_task_log(
     return _stream(TaskLines(services, deployment, task_id, after, wanted), caller, services)
 
 
-@router.get("/logs")
+@router.get("/logs", response_model_exclude_unset=True)
 async def show_deployment_log(
     deployment_id: DeploymentId,
     caller: AnyUser,

@@ -4,8 +4,10 @@ A route without it does not start (`server.app` checks at creation, a test enume
 beyond admin come later; they will be further members of `Who`.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final, TypeVar
 
@@ -13,10 +15,11 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from boreas.domain.access import Session, User
-from boreas.domain.errors import Forbidden, Unauthenticated
+from boreas.domain.errors import Forbidden, NoSpace, Unauthenticated, Unavailable
 from boreas.server.auth import origin, sessions
 from boreas.server.auth.secrets import API_TOKEN_PREFIX, fingerprint
 from boreas.server.services import ServiceBundle, services_of
+from boreas.store import SqlTransaction as Transaction
 
 E = TypeVar("E", bound=Callable[..., Any])
 
@@ -45,6 +48,9 @@ class Caller:
         """How records name them."""
         return self.user.username
 
+
+# When somebody was last seen need not be exact; a write per request would be dear.
+NOTED_EVERY: Final = timedelta(minutes=5)
 
 WHO_ATTRIBUTE: Final = "boreas_who"
 """Marks the dependency, for the check that every route has one."""
@@ -111,6 +117,8 @@ async def _by_token(secret: str, services: ServiceBundle) -> Caller:
         user = await tx.users.get(found.user_id)
     if user.disabled_at is not None:
         raise Unauthenticated("this account is disabled")
+    if found.last_used_at is None or now - found.last_used_at > NOTED_EVERY:
+        await _note(services, lambda tx: tx.api_tokens.touch(found.id, now))
     return Caller(user=user, token_id=found.id)
 
 
@@ -123,7 +131,17 @@ async def _by_session(secret: str, services: ServiceBundle) -> Caller:
         user = await tx.users.get(session.user_id)
     if user.disabled_at is not None:
         raise Unauthenticated("this account is disabled")
+    if now - session.last_seen_at > NOTED_EVERY:
+        end, hashed = now + sessions.LIFETIME, session.id_sha256
+        await _note(services, lambda tx: tx.sessions.touch(hashed, seen_at=now, expires_at=end))
     return Caller(user=user, session=session, csrf=origin.csrf_token(secret))
+
+
+async def _note(services: ServiceBundle, write: Callable[[Transaction], Awaitable[None]]) -> None:
+    """A write that is nice to have: a full disk or a busy database refuses nobody."""
+    with suppress(Unavailable, NoSpace):
+        async with services.store.transaction() as tx:
+            await write(tx)
 
 
 async def is_still_good(caller: Caller, services: ServiceBundle) -> bool:
