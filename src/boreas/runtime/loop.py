@@ -43,6 +43,8 @@ log = structlog.get_logger(__name__)
 # 250 ms that a task's successor may wait.
 MOST_PER_ROUND = 100
 LONGEST_NAP_SECONDS = 30.0
+REST_AFTER_OUTAGE_SECONDS = 0.5
+REST_AFTER_RACE_SECONDS = 0.05
 BROKEN_DEPLOYMENT_REST = timedelta(seconds=60)
 
 
@@ -104,12 +106,13 @@ class Loop:
         except (Unavailable, NoSpace) as outage:
             self.news.give_back(news)
             log.warning("round failed, trying again", action="round_failed", reason=outage.message)
-            await self._clock.sleep(0.5)
+            await self._clock.sleep(REST_AFTER_OUTAGE_SECONDS)
             return 0.0
         except Conflict as conflict:
             self.news.give_back(news)
             log.warning("round lost a race", action="round_conflict", reason=conflict.message)
             await self._membership.ensure()
+            await self._clock.sleep(REST_AFTER_RACE_SECONDS)
             return 0.0
         self._last_round = self._clock.monotonic()
         self._settle(news)

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
-
 from bench.installation import AGENT, create_chain, found
+from tests.support.eventually import eventually
+
 from boreas.domain.deployments import DeploymentState, ExecutionState
 from boreas.domain.errors import Unavailable
 from boreas.domain.events import ExecutionReport
@@ -19,7 +20,6 @@ from boreas.runtime.loop import Loop
 from boreas.runtime.membership import ALONE, Membership
 from boreas.runtime.news import Arrival
 from boreas.testing.memory_store import MemoryStore
-from tests.support.eventually import eventually
 
 SERVER = ServerId("srv")
 
@@ -203,7 +203,11 @@ async def test_a_server_that_lost_its_lease_writes_nothing_until_it_joined_again
 
     world.report(world.post.rows[0].order_id, outcome="success")
 
-    await eventually(lambda: bool(world.settled))
+    async def is_settled() -> bool:
+        await world.clock.advance(0.1)
+        return bool(world.settled)
+
+    await eventually(is_settled)
     async with world.store.transaction() as tx:
         later = await tx.servers.register(SERVER, address="here:1", lease_seconds=60)
     assert later > epoch + 1

@@ -1,6 +1,7 @@
 """One agent on one link: orders out, reports and heartbeats in, until either side goes."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -37,7 +38,7 @@ from boreas.transport.frames import (
     ReportTaken,
 )
 from boreas.transport.keys import der, spki_sha256
-from boreas.transport.links import CloseCode, ProtocolViolation, StreamReset
+from boreas.transport.links import CloseCode, LinkClosed, ProtocolViolation, StreamReset
 from boreas.transport.streams import Stream, StreamEnded
 
 log = structlog.get_logger(__name__)
@@ -89,9 +90,9 @@ class AgentSession:
 
     def deliver(self, row: OutboxRow) -> None:
         """Send a promise that was just committed."""
-        if row.id not in self._sent and self._session.closing is None:
+        if row.id not in self._sent:
             self._sent.add(row.id)
-            self._session.control.send(_frame_of(row))
+            self._say(_frame_of(row))
 
     def fetch(self) -> None:
         """The database may hold promises for this agent: look."""
@@ -103,8 +104,16 @@ class AgentSession:
 
     def say_goodbye(self, *, retry_after: float) -> None:
         """The server leaves on purpose."""
+        self._say(Goodbye(reason="the server stops", retry_after=retry_after))
+
+    def _say(self, frame: Frame) -> None:
+        """For callers who are not this session's own tasks: a link that is gone is no news to them.
+
+        What is not said now is said on the agent's next link.
+        """
         if self._session.closing is None:
-            self._session.control.send(Goodbye(reason="the server stops", retry_after=retry_after))
+            with suppress(LinkClosed):
+                self._session.control.send(frame)
 
     async def answers(self) -> bool:
         """Is the agent at the other end alive? Asks for an echo and waits a moment."""
@@ -177,10 +186,7 @@ class AgentSession:
         self._say_report_taken(report)
 
     def _say_report_taken(self, report: Report) -> None:
-        if self._session.closing is None:
-            self._session.control.send(
-                ReportTaken(order_id=report.order_id, sequence=report.sequence)
-            )
+        self._say(ReportTaken(order_id=report.order_id, sequence=report.sequence))
 
     async def _settle_inventory(self, order_ids: Sequence[str]) -> None:
         """Tell the agent where its logs go on; tell the engine what it no longer holds."""
