@@ -50,17 +50,17 @@ def test_no_state_follows_itself(name):
     assert all(state not in followers for state, followers in table.items())
 
 
-@pytest.mark.parametrize("state", TERMINAL)
+@pytest.mark.parametrize("state", sorted(TERMINAL))
 def test_a_final_state_of_a_deployment_is_never_left(state):
     assert NEXT_OF_DEPLOYMENT[state] == frozenset()
 
 
-@pytest.mark.parametrize("state", TERMINAL_EXECUTIONS)
+@pytest.mark.parametrize("state", sorted(TERMINAL_EXECUTIONS))
 def test_a_final_state_of_an_execution_is_never_left(state):
     assert NEXT_OF_EXECUTION[state] == frozenset()
 
 
-@pytest.mark.parametrize("state", set(DeploymentState) - TERMINAL)
+@pytest.mark.parametrize("state", sorted(set(DeploymentState) - TERMINAL))
 def test_every_other_state_has_a_way_to_failed_and_cancelled(state):
     assert {DeploymentState.FAILED, DeploymentState.CANCELLED} <= NEXT_OF_DEPLOYMENT[state]
 
