@@ -74,6 +74,16 @@ def _start_ready(turn: Turn) -> None:
     if waiting:
         text = f"{waiting} tasks wait" if waiting > 1 else "1 task waits"
         turn.wait("blocked", f"{text} for earlier tasks", count=waiting)
+    if turn.deployment.paused_at is not None:
+        _say_that_it_is_paused(turn)
+
+
+def _say_that_it_is_paused(turn: Turn) -> None:
+    """Also while what was under way still runs: whoever looks must not expect the next batch."""
+    by = turn.deployment.paused_by
+    is_open = any(it.completed_at is None for it in turn.tasks.values())
+    if is_open and all(it.code != "paused" for it in turn.because):
+        turn.wait("paused", f"paused by {by}: nothing new starts until it is resumed", by=by)
 
 
 def _is_free(turn: Turn, task_id: TaskId, done: set[TaskId]) -> bool:

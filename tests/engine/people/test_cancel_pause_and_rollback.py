@@ -185,6 +185,7 @@ def test_paused_targets_under_way_go_on():
 
     assert rollout.busy() == ["n2"]
     assert rollout.cancels == []
+    assert rollout.waits()[-1] == "paused by bo: nothing new starts until it is resumed"
 
 
 def test_paused_before_the_start_it_does_not_queue():
