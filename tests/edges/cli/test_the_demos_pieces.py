@@ -14,6 +14,7 @@ import yaml
 from boreas.cli.demo.files import project_document
 from boreas.cli.demo.image import image_layer, static_busybox
 from boreas.cli.demo.sources import VERSIONS, make_repository
+from boreas.cli.demo.story import CHAPTERS, Ending
 from boreas.cli.demo.world import HOSTS, World, free_port, new_world
 from boreas.cli.manifests.documents import read_projects
 
@@ -88,3 +89,25 @@ def test_a_program_with_libraries_is_no_image() -> None:
     from boreas.cli.demo.image import _is_static
 
     assert not _is_static(Path(sys.executable).resolve())
+
+
+@pytest.mark.parametrize(
+    ("status", "failed", "good"),
+    [
+        ("rolled_back", "web", True),
+        ("rolled_back", "cache", False),
+        ("failed", "web", False),
+        ("success", None, False),
+    ],
+)
+def test_going_back_for_another_reason_than_the_broken_version_is_no_success(
+    status: str, failed: str | None, good: bool
+) -> None:
+    tasks = [
+        {"application": name, "executions": [{"state": "failed" if name == failed else "success"}]}
+        for name in ("settings", "cache", "web")
+    ]
+
+    ending = Ending(chapter=CHAPTERS[2], found={"status": status, "tasks": tasks})
+
+    assert ending.as_it_should is good

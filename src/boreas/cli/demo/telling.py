@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from boreas.cli.demo.story import Ending, why_back
+from boreas.cli.demo.story import Ending
 from boreas.cli.demo.world import ADMIN, World
 from boreas.cli.names import title
 from boreas.cli.watching.model import DeploymentView
@@ -31,7 +31,7 @@ def rows(endings: Sequence[Ending]) -> list[dict[str, Any]]:
                 "ended": said(view.state),
                 "seconds": round(seconds, 1),
                 "asItShould": ending.as_it_should,
-                "why": why_back(ending.found),
+                "why": view.error,
             }
         )
     return found
