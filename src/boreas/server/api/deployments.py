@@ -53,14 +53,18 @@ async def create_deployment(
     """Lay out a deployment and, unless `autoStart` is false, let it begin as its turn comes."""
     if body.dry_run:
         return await _dry_run(body, caller.name, services)
+    now = services.clock.now()
+    # Laid out before the transaction: thousands of tasks must not keep other writers waiting.
+    # What is removed meanwhile makes `create` refuse.
+    async with services.store.reading() as tx:
+        request, frozen = await _asked(tx, body, caller.name, services)
+    deployment = lay_out(request, frozen.ground, now)
+    view = detail_view(deployment, frozen.names, now, {})
 
     async def make(tx: Transaction) -> DeploymentDetailView:
-        request, frozen = await _asked(tx, body, caller.name, services)
-        now = services.clock.now()
-        deployment = lay_out(request, frozen.ground, now)
         stored = await tx.deployments.create(deployment, frozen.releases, frozen.views, wake_at=now)
         await announce(tx, stored)
-        return detail_view(stored, frozen.names, now, {})
+        return view.model_copy(update={"number": stored.number})
 
     response = await creating.run(make)
     services.wakes.due()

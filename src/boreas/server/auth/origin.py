@@ -57,7 +57,11 @@ def refuse_foreign(connection: HTTPConnection, public_url: str | None) -> None:
         raise CrossSite
     origin = connection.headers.get("origin")
     if origin is not None and not _is_ours(origin, connection, public_url):
-        raise CrossSite
+        ours = f"{_scheme(connection)}://{connection.headers.get('host', '')}"
+        raise CrossSite(
+            f"the request comes from a page of {origin!r}, but this server is {ours!r} to itself; "
+            "behind a proxy, set --trusted-proxies or --public-url"
+        )
 
 
 def _needs_preflight(connection: HTTPConnection) -> bool:
@@ -70,9 +74,12 @@ def _is_ours(origin: str, connection: HTTPConnection, public_url: str | None) ->
     found = _place(origin)
     if found is None:
         return False
-    scheme = "https" if connection.url.scheme in ("https", "wss") else "http"
-    ours = _place(f"{scheme}://{connection.headers.get('host', '')}")
+    ours = _place(f"{_scheme(connection)}://{connection.headers.get('host', '')}")
     return found == ours or (public_url is not None and found == _place(public_url))
+
+
+def _scheme(connection: HTTPConnection) -> str:
+    return "https" if connection.scope["scheme"] in ("https", "wss") else "http"
 
 
 def _place(url: str) -> tuple[str, str, int] | None:

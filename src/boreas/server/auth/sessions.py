@@ -60,5 +60,5 @@ def drop_cookies(response: Response, connection: HTTPConnection, policy: SecureC
 
 def _is_secure(connection: HTTPConnection, policy: SecureCookies) -> bool:
     if policy is SecureCookies.AUTO:
-        return connection.url.scheme in ("https", "wss")
+        return connection.scope["scheme"] in ("https", "wss")
     return policy is SecureCookies.ALWAYS
