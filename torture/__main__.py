@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from torture import kills
+from torture import cuts, kills
 from torture.site import temporary_directory
 from torture.tally import Dose, Tally
 
@@ -28,6 +28,10 @@ class Fault(NamedTuple):
 FAULTS = {
     "kill_server": Fault(kills.kill_server, rounds=100, share=0.35),
     "kill_agent": Fault(kills.kill_agent, rounds=50, share=0.1),
+    "cut_link": Fault(cuts.cut_link, rounds=16, share=0.1),
+    "move_addresses": Fault(cuts.move_addresses, rounds=20, share=0.02),
+    "stop_server": Fault(cuts.stop_server, rounds=8, share=0.05),
+    "stop_agent": Fault(cuts.stop_agent, rounds=8, share=0.05),
 }
 
 

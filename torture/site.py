@@ -74,6 +74,15 @@ class Returns:
         for moment in connected.values():
             self._tally.slowest(f"{kind}_agent", max(0.0, moment - ready))
 
+    def all_online(self, names: Set[str], *, at_most: float) -> bool:
+        """Do all of these count as online in time?"""
+
+        def look() -> bool:
+            agents = self._api.get("/api/release/agents?limit=500")["items"]
+            return names <= {agent["name"] for agent in agents if agent["online"]}
+
+        return holds_within(at_most, look)
+
     def _await(self, names: Set[str], since: float, *, at_most: float) -> dict[str, float]:
         end = time.monotonic() + at_most
         connected: dict[str, float] = {}

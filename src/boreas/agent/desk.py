@@ -44,11 +44,6 @@ class Desk:
         self._clock = clock
 
     @property
-    def is_busy(self) -> bool:
-        """Something is under way or waits."""
-        return self._runner.is_busy
-
-    @property
     def is_awaited(self) -> bool:
         """The server waits for something from here: for work under way, or for how it ended."""
         return self._runner.is_busy or any(
@@ -62,7 +57,7 @@ class Desk:
     def inventory(self) -> Inventory:
         """The orders that the server has not settled."""
         ids = tuple(order.order_id for order in self._journal.unsettled())
-        return Inventory(order_ids=ids, busy=self._runner.is_busy)
+        return Inventory(order_ids=ids, busy=self.is_awaited)
 
     def open_reports(self) -> tuple[Frame, ...]:
         """Reports without an acknowledgement, to be sent again on a new link."""

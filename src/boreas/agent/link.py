@@ -14,6 +14,7 @@ import structlog
 from boreas.agent.desk import Desk
 from boreas.agent.facts import FactsBoard
 from boreas.agent.output_files import OutputFiles
+from boreas.agent.pulse import JITTER, Pulse
 from boreas.agent.uploads import Uploads
 from boreas.domain.ids import OrderId
 from boreas.kit.clock import Clock
@@ -40,12 +41,6 @@ from boreas.transport.session import Session
 
 logger = structlog.get_logger(__name__)
 
-HEARTBEAT_JITTER = 0.2
-
-# With something under way a dead server must be found out within seconds, so that a restarted one
-# has its busy agents back; idle, a NAT's forgetting is all that the beats are for.
-BUSY_SILENCE_SECONDS = 5.0
-IDLE_SILENCE_SECONDS = 30.0
 _FULL_PACKET = 1200
 _BEATS_OF_PROOF = 3
 RENEWAL_LOOK_SECONDS = 3600.0
@@ -80,7 +75,9 @@ class AgentLink:
         self._desk, self._facts, self._vault, self._clock = parts
         self._tasks = TaskGroup("agent link")
         self._beat_now = parts.facts.news_came
-        self._unanswered_since: float | None = None
+        self._pulse = Pulse(
+            idle_seconds=welcome.heartbeat_seconds, busy_seconds=welcome.busy_heartbeat_seconds
+        )
         self._beats = 0
         self._on_proof = on_proof
         self._answers = 0
@@ -131,7 +128,7 @@ class AgentLink:
 
     async def _receive(self) -> None:
         async for frame in self._session.control:
-            self._unanswered_since = None
+            self._pulse.heard()
             await self._take(frame)
 
     async def _take(self, frame: Frame) -> None:
@@ -181,27 +178,24 @@ class AgentLink:
 
     async def _beat(self) -> None:
         while True:
-            busy = self._desk.is_busy
+            busy = self._desk.is_awaited
             self._beats += 1
             self._send(Heartbeat(sequence=self._beats, busy=busy, facts=self._facts.news()))
-            if self._unanswered_since is None:
-                self._unanswered_since = self._clock.monotonic()
-            await self._beat_now.wait(at_most=self._pause(busy=busy))
-            if self._is_silent(busy=busy):
+            self._pulse.beaten(self._clock.monotonic())
+            await self._rest(busy=busy)
+            # Work that ended while nobody answered makes the agent no more patient.
+            if self._pulse.is_silent(self._clock.monotonic(), busy=busy or self._desk.is_awaited):
                 logger.warning("server is silent", action="link_silent")
                 self.was_silent = True
                 self._session.close(CloseCode.TIMED_OUT, "no answer to heartbeats")
 
-    def _pause(self, *, busy: bool) -> float:
-        if busy:
-            return self._welcome.busy_heartbeat_seconds
-        return jittered(self._welcome.heartbeat_seconds, by=HEARTBEAT_JITTER)
-
-    def _is_silent(self, *, busy: bool) -> bool:
-        if self._unanswered_since is None:
-            return False
-        silence = self._clock.monotonic() - self._unanswered_since
-        return silence >= (BUSY_SILENCE_SECONDS if busy else IDLE_SILENCE_SECONDS)
+    async def _rest(self, *, busy: bool) -> None:
+        """Until it is time for the next beat, or there is news to beat about."""
+        at_most = self._pulse.answer_time(self._clock.monotonic(), busy=busy)
+        if await self._beat_now.wait(at_most=at_most) or busy:
+            return
+        if self._pulse.is_answered:
+            await self._beat_now.wait(at_most=self._pulse.rest())
 
     # --- certificate ---
 
@@ -211,7 +205,7 @@ class AgentLink:
             identity = self._vault.identity() if self._vault else None
             if self._vault and identity and identity.wants_renewal(now):
                 self._send(Renew(csr_pem=self._vault.csr()))
-            await self._clock.sleep(jittered(RENEWAL_LOOK_SECONDS, by=HEARTBEAT_JITTER))
+            await self._clock.sleep(jittered(RENEWAL_LOOK_SECONDS, by=JITTER))
 
     def _keep_certificate(self, issued: Issued) -> None:
         identity = self._vault.identity() if self._vault else None
