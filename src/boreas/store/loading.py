@@ -202,9 +202,14 @@ async def _read_all_releases(
         own.setdefault(owner, []).append(id_)
     wanted = {release for ids in own.values() for release in ids}
     wanted |= {r for record in live.values() for r in _releases_of(record)}
-    before = (e.previous_release_id for d in deployments for e in d.executions)
-    wanted |= {release for release in before if release is not None}
+    wanted |= {release for d in deployments for release in _named_by(d)}
     return await read_releases(connection, recall, wanted), own
+
+
+def _named_by(deployment: Deployment) -> Iterable[ReleaseId]:
+    """What its executions bring or leave; a retry points at the releases of the first one."""
+    both = ((it.release_id, it.previous_release_id) for it in deployment.executions)
+    return (release for pair in both for release in pair if release is not None)
 
 
 def _releases_of(record: LiveRecord) -> Iterable[ReleaseId]:
@@ -346,5 +351,5 @@ def snapshot_of(deployment: Deployment, world: World) -> Loaded:
 def _views(deployment: Deployment, live: Live, world: World) -> Mapping[ReleaseId, ReleaseView]:
     wanted = set(world.own_releases.get(deployment.id, ()))
     wanted |= {r for record in live.values() for r in _releases_of(record)}
-    wanted |= {e.previous_release_id for e in deployment.executions if e.previous_release_id}
+    wanted |= set(_named_by(deployment))
     return {id_: world.releases[id_][1] for id_ in wanted if id_ in world.releases}

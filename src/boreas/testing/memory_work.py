@@ -117,7 +117,9 @@ class MemoryWork:
         wanted = {id_ for id_, row in releases.items() if row.deployment_id == deployment.id}
         for record in self._live(deployment, targets).values():
             wanted |= {record.release_id, record.uncertain_release_id}
-        wanted |= {execution.previous_release_id for execution in deployment.executions}
+        for execution in deployment.executions:
+            # A retry or a rollback points at the releases of another deployment.
+            wanted |= {execution.release_id, execution.previous_release_id}
         return {id_: releases[id_].view for id_ in wanted if id_ in releases}
 
     async def try_admit(self, deployment: Deployment, now: datetime) -> Admission:
@@ -228,7 +230,7 @@ class MemoryWork:
         self._wake([id_ for id_ in ids if id_ in self._draft.deployments], now)
 
     async def wake_for_agents(self, ids: Collection[AgentId], now: datetime) -> None:
-        agents = set(ids)
+        agents: set[str] = set(ids)
         active = [
             row.deployment
             for row in self._draft.deployments.values()

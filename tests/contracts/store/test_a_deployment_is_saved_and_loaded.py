@@ -146,3 +146,16 @@ async def test_releases_are_frozen_documents(scene):
 
     assert list(bodies.values()) == releases
     assert snapshot.releases == {view.id: view for view in views}
+
+
+async def test_a_retry_sees_the_releases_of_the_first_one_that_it_points_at(scene):
+    first = await scene.deploy()
+    release_id = first.executions[0].release_id
+    draft, _, _ = scene.draft()
+    rows = tuple(replace(row, release_id=release_id) for row in draft.executions)
+    async with scene.store.transaction() as tx:
+        again = await tx.deployments.create(replace(draft, executions=rows), [], [], wake_at=None)
+
+    snapshot = (await scene.load(again))[again.id].snapshot
+
+    assert release_id in snapshot.releases

@@ -73,7 +73,6 @@ class Installation:
         deployment = lay_out(request, ground, self.clock.now())
         self.ledger.releases[view.id] = (body, view)
         self.ledger.versions[deployment.id] = Version(name=version, sequence=number)
-        self.ledger.own_releases[deployment.id] = (view.id,)
         self.ledger.deployments[deployment.id] = deployment
         self.ledger.due[deployment.id] = self.clock.now()
         return deployment.id

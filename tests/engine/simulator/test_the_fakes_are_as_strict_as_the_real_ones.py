@@ -1,6 +1,7 @@
 """What stands in for agents and the database obeys the promises of the real ones."""
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 
@@ -8,6 +9,8 @@ from boreas.domain.deployments import DeploymentState
 from boreas.domain.outbox import OutboxKind, OutboxRow
 from boreas.testing.simulate.agents import Inventory, Taken
 from boreas.testing.simulate.drive import Killed
+from boreas.testing.simulate.shadow import ShadowedLedger
+from boreas.testing.simulate.simulation import Simulation
 from boreas.testing.simulate.weather import Weather
 
 from .conftest import Installation
@@ -86,3 +89,20 @@ def test_a_kill_at_any_write_leaves_all_or_nothing(installation: Installation, w
     after = (dict(tables.deployments), dict(tables.live), dict(tables.locks), dict(tables.outbox))
     whole = next(iter(after[0].values())).state is DeploymentState.SUCCESS
     assert whole or (died and after == before)
+
+
+@pytest.mark.parametrize("first", [1, 31])
+def test_the_tables_answer_as_the_in_memory_store_does(first: int) -> None:
+    for seed in range(first, first + 30):
+        shadowed = Simulation(seed, ledger_of=ShadowedLedger).play()
+
+        assert shadowed.breach is None
+        assert shadowed == Simulation(seed).play()
+
+
+def test_a_different_answer_would_be_seen() -> None:
+    with patch.object(ShadowedLedger, "next_wake", lambda _: None):
+        breach = Simulation(1, ledger_of=ShadowedLedger).play().breach
+
+    assert breach is not None
+    assert "the next timer" in breach.text

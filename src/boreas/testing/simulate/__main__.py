@@ -7,9 +7,8 @@ import argparse
 import sys
 
 from boreas.kit.clock import SystemClock
-from boreas.testing.simulate.campaign import Tally, campaign, shrunk
+from boreas.testing.simulate.campaign import Tally, campaign, shrunk, simulation_of
 from boreas.testing.simulate.mutants import print_table
-from boreas.testing.simulate.simulation import Simulation
 from boreas.testing.simulate.weather import TROUBLES, Limits
 
 
@@ -35,7 +34,7 @@ def _play(wanted: argparse.Namespace, limits: Limits) -> Tally:
             f"steps {limits.steps}, without {', '.join(limits.without) or 'nothing'}\n"
         )
     else:
-        simulation = Simulation(wanted.seed, limits)
+        simulation = simulation_of(wanted.seed, limits)
         simulation.trace = [] if wanted.verbose else None
         played = simulation.play()
         for line in simulation.trace or ():

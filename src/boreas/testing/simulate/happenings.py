@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from boreas.domain.events import ExecutionReport
@@ -173,9 +172,8 @@ class Happenings:
         except Killed:
             words = "the server is killed in a round"
         self.ledger.die_after = None
-        self.ledger.servers[self.server.id] = self.clock.now() + timedelta(
-            seconds=self.dice.between(0.0, 6.0)
-        )
+        lease_left = timedelta(seconds=self.dice.between(0.0, 6.0))
+        self.ledger.end_lease(self.server.id, self.clock.now() + lease_left)
         self.server = self.start_server()
         return words
 
@@ -254,11 +252,7 @@ class Happenings:
         if agent.is_gone:
             return f"{agent.id} is revoked already"
         agent.is_gone = True
-        row = replace(self.ledger.agents[agent.id], revoked=True)
-        self.ledger.agents[agent.id] = row
-        for it in self.ledger.open_deployments():
-            if any(row.agent_id == agent.id for row in it.executions):
-                self.ledger.wakes[it.id] = self.clock.now()
+        self.ledger.revoke(agent.id)
         self.server.cut(agent.id)
         return f"{agent.id} is revoked"
 

@@ -6,7 +6,7 @@ be killed. Who may deploy where is answered by the store's own pure rules (`stor
 """
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from boreas.domain.deployments import (
@@ -31,8 +31,10 @@ from boreas.engine.snapshot import Admission, ReleaseView, Snapshot
 from boreas.store import queueing
 from boreas.testing.simulate.drive import Killed, SimClock
 from boreas.testing.simulate.transaction import SimTransaction
+from boreas.testing.simulate.world import World
 
 LivePlace = tuple[ApplicationId, TargetId]
+Release = tuple[ReleaseBody, ReleaseView]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +65,9 @@ class Ledger:
     application_names: dict[ApplicationId, str] = field(default_factory=dict)
     target_names: dict[TargetId, str] = field(default_factory=dict)
     versions: dict[DeploymentId, Version] = field(default_factory=dict)
-    releases: dict[ReleaseId, tuple[ReleaseBody, ReleaseView]] = field(default_factory=dict)
+    releases: dict[ReleaseId, Release] = field(default_factory=dict)
     own_releases: dict[DeploymentId, tuple[ReleaseId, ...]] = field(default_factory=dict)
+    """Those that were stored with it; a retry or a rollback has none of its own."""
     deployments: dict[DeploymentId, Deployment] = field(default_factory=dict)
     due: dict[DeploymentId, datetime | None] = field(default_factory=dict)
     wakes: dict[DeploymentId, datetime] = field(default_factory=dict)
@@ -83,6 +86,34 @@ class Ledger:
     def transaction(self) -> SimTransaction:
         """All or nothing, even for a killed server."""
         return SimTransaction(self)
+
+    # --- what happens beside the rounds; a shadowing ledger does it twice ---------------------
+
+    def furnish(self, world: World) -> None:
+        """Everything that exists before the first deployment is written down."""
+
+    def create(
+        self, deployment: Deployment, version: Version, releases: Mapping[ReleaseId, Release]
+    ) -> None:
+        """A new deployment with its releases, due now."""
+        self.counters["deployments"] = deployment.number
+        self.versions[deployment.id] = version
+        self.releases |= releases
+        self.own_releases[deployment.id] = tuple(releases)
+        self.deployments[deployment.id] = deployment
+        self.due[deployment.id] = self.clock.now()
+        self.saved[deployment.id] = None
+
+    def revoke(self, agent_id: AgentId) -> None:
+        """This agent is never let in again; whoever waits for it looks again."""
+        self.agents[agent_id] = replace(self.agents[agent_id], revoked=True)
+        for it in self.open_deployments():
+            if any(row.agent_id == agent_id for row in it.executions):
+                self.wakes[it.id] = self.clock.now()
+
+    def end_lease(self, server_id: ServerId, at: datetime) -> None:
+        """The server is dead; the others find out then."""
+        self.servers[server_id] = at
 
     def listen(self, *channels: str) -> AsyncIterator[tuple[str, str]]:
         """Nobody listens here: the simulation looks by itself."""
@@ -141,10 +172,12 @@ class Ledger:
     def _wanted(
         self, deployment: Deployment, live: Mapping[LivePlace, LiveRecord]
     ) -> dict[ReleaseId, None]:
-        wanted: dict[ReleaseId | None, None] = dict.fromkeys(self.own_releases[deployment.id])
+        own = self.own_releases.get(deployment.id, ())
+        wanted: dict[ReleaseId | None, None] = dict.fromkeys(own)
         for record in live.values():
             wanted |= {record.release_id: None, record.uncertain_release_id: None}
-        wanted |= dict.fromkeys(it.previous_release_id for it in deployment.executions)
+        for row in deployment.executions:
+            wanted |= {row.release_id: None, row.previous_release_id: None}
         return {it: None for it in wanted if it is not None}
 
     def _view(self, row: AgentRow) -> AgentView:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from boreas.domain.events import ExecutionReport
-from boreas.domain.ids import AgentId, ServerId
+from boreas.domain.ids import AgentId, OrderId, ServerId
 from boreas.domain.outbox import OutboxRow
 from boreas.runtime.loop import Loop
 from boreas.runtime.membership import AMONG_MANY, Membership
@@ -129,13 +129,16 @@ class ServerLife:
         return _words(message)
 
     def _settle_inventory(self, wire: Wire, inventory: Inventory) -> None:
-        with_transaction = self._ledger.transaction()
-        for order_id in run_now(with_transaction.unfinished_orders(wire.agent_id)):
+        for order_id in run_now(self._unfinished_orders(wire.agent_id)):
             if order_id not in inventory.order_ids:
                 report = ExecutionReport(
                     order_id=order_id, kind="unknown", at=self._ledger.clock.now()
                 )
                 self.loop.news.report(report, lambda: None)
+
+    async def _unfinished_orders(self, agent_id: AgentId) -> Sequence[OrderId]:
+        async with self._ledger.transaction() as tx:
+            return await tx.links.unfinished_orders(agent_id)
 
     def _acknowledge(self, wire: Wire, report: ExecutionReport) -> None:
         self._ledger.maybe_die()

@@ -4,7 +4,7 @@
 goes on. After each step the laws are asked. The first breach ends the run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -26,6 +26,7 @@ from boreas.testing.simulate.world import release_of, world_of
 
 ALL_LAWS: tuple[Law, ...] = (*LAWS, *LAWS_OF_TRUTH)
 MOST_STEPS_TO_THE_END = 6000
+LedgerOf = Callable[..., Ledger]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +53,15 @@ class Played:
 class Simulation:
     """One seed's run."""
 
-    def __init__(self, seed: int, limits: Limits | None = None) -> None:
+    def __init__(
+        self, seed: int, limits: Limits | None = None, *, ledger_of: LedgerOf = Ledger
+    ) -> None:
         self.seed = seed
         self.limits = limits or Limits()
         self.dice = Dice(seed)
         self.weather = weather_of(self.dice, self.limits.without)
         self.clock = SimClock()
-        self.ledger = Ledger(clock=self.clock)
+        self.ledger = ledger_of(clock=self.clock)
         self.truth = Truth()
         self.world = world_of(self.dice)
         self.history = History()
@@ -68,6 +71,7 @@ class Simulation:
         self.trace: list[str] | None = None
         self._seen: dict[DeploymentId, Deployment] = {}
         self._furnish()
+        self.ledger.furnish(self.world)
         self.happenings = Happenings(
             dice=self.dice,
             weather=self.weather,

@@ -34,6 +34,7 @@ class SimTransaction:
 
     def __init__(self, ledger: "Ledger") -> None:
         self.tables = ledger
+        self.is_committed = False
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
         self._put: list[OutboxRow] = []
         self._saved: dict[DeploymentId, None] = {}
@@ -55,6 +56,7 @@ class SimTransaction:
         except Killed:
             self._roll_back()
             raise
+        self.is_committed = True
         self.tables.put.extend(self._put)
         self.tables.saved |= self._saved
         self.tables.maybe_die()

@@ -40,21 +40,20 @@ class Crowd:
         place = self.dice.pick(self.world.environments)
         apps = self.dice.shuffled(self.world.apps)[: self.dice.whole(1, len(self.world.apps))]
         version = self._version()
-        releases = [worlds.release_of(app, version.name) for app in apps]
+        number = self.ledger.counters.get("deployments", 0) + 1
+        releases = [worlds.release_of(app, version.name, number) for app in apps]
         planned = tuple(
             PlannedApplication(id=app.id, name=app.id, release=view, targets=place.targets)
             for app, (_, view) in zip(apps, releases, strict=True)
         )
         ground = Ground(applications=planned, targets=place.targets, live=dict(self.ledger.live))
-        number = self.ledger.counters.get("deployments", 0) + 1
         request = worlds.request_of(self.dice, self.world, place, planned, number)
         try:
             deployment = lay_out(request, ground, self.ledger.clock.now())
         except BoreasError as refused:
             return f"is refused a plan: {refused.message}"
         self.grounds[deployment.id] = ground
-        self.ledger.releases |= {view.id: (body, view) for body, view in releases}
-        self._create(deployment, version, tuple(view.id for _, view in releases))
+        self.ledger.create(deployment, version, {it[1].id: it for it in releases})
         self.world.asked += 1
         return f"asks for {deployment.id} of {version.name}"
 
@@ -65,16 +64,6 @@ class Crowd:
             self.world.versions += 1
             sequence = self.world.versions
         return Version(name=f"v{sequence}", sequence=sequence)
-
-    def _create(self, deployment: Deployment, version: Version, own: tuple[str, ...]) -> None:
-        tables = self.ledger
-        tx = tables.transaction()
-        tx.count_up("deployments")
-        tables.versions[deployment.id] = version
-        tables.own_releases[deployment.id] = tuple(own)  # type: ignore[arg-type]
-        tx.write(tables.deployments, deployment.id, deployment)
-        tx.write(tables.due, deployment.id, tables.clock.now())
-        tables.saved[deployment.id] = None
 
     def ask_for_successor(self) -> str:
         """Retry a finished deployment as a new one, or roll it back."""
@@ -97,7 +86,8 @@ class Crowd:
         except BoreasError as refused:
             return f"is refused {make.__name__} {old.id}: {refused.message}"
         self.grounds[deployment.id] = self.grounds[old.id]
-        self._create(deployment, self.ledger.versions[old.id], self.ledger.own_releases[old.id])
+        # It points at the releases of the first one; they are not stored again.
+        self.ledger.create(deployment, self.ledger.versions[old.id], {})
         return f"asks for {deployment.id} as {make.__name__} {old.id}"
 
     # --- wishes about one ----------------------------------------------------------------------

@@ -125,9 +125,9 @@ def _app(dice: Dice, name: str) -> App:
     )
 
 
-def release_of(app: App, version: str) -> tuple[ReleaseBody, ReleaseView]:
-    """The frozen release of an application in a version."""
-    release_id = ReleaseId(f"{app.id}@{version}")
+def release_of(app: App, version: str, number: int = 0) -> tuple[ReleaseBody, ReleaseView]:
+    """The frozen release of an application in a version, made for a deployment."""
+    release_id = ReleaseId(f"{app.id}@{version}" + (f".{number}" if number else ""))
     body = ReleaseBody(
         release_id=release_id,
         version_id=VersionId(version),
