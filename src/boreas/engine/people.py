@@ -56,10 +56,11 @@ def confirm(
         raise Conflict(f"{by} has confirmed this already; another person is needed.")
     answers = (*gate.answers, Answer(by=by, at=now, confirmed=True, comment=comment))
     words = gates.words_for(draft, gate)
+    said = f": {comment}" if comment else ""
     if len(answers) < policy.required:
         draft.put_gate(replace(gate, answers=answers))
         count = f"{len(answers)} of {policy.required}"
-        draft.say("confirmed", f"{words}: {by} agrees ({count})", by=by, gate=gate.id)
+        draft.say("confirmed", f"{words}: {by} agrees ({count}){said}", by=by, gate=gate.id)
         return draft.decision()
     state = GateState.CONFIRMED
     draft.put_gate(replace(gate, answers=answers, state=state, closed_at=now))
@@ -67,7 +68,7 @@ def confirm(
         draft.update(progress_at=draft.active())
     if gate.task_id is not None and gate.id == gates.task_gate(gate.task_id):
         draft.update_task(gate.task_id, confirmed_by=by, confirmed_at=now)
-    draft.say("confirmed", f"{words}: confirmed by {by}", by=by, gate=gate.id)
+    draft.say("confirmed", f"{words}: confirmed by {by}{said}", by=by, gate=gate.id)
     return draft.decision()
 
 

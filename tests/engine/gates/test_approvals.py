@@ -68,6 +68,15 @@ def test_once_given_it_goes_on():
     assert rollout.busy() == ["n1"]
 
 
+def test_what_was_said_with_it_is_told():
+    rollout = a_rollout(manual_approval=True)
+
+    rollout.wish(people.confirm, "bo", comment="looks well")
+
+    told = [notice.text for notice in rollout.notices]
+    assert "approval before the first task: confirmed by bo: looks well" in told
+
+
 def test_once_given_it_may_still_have_to_queue():
     rollout = a_rollout(manual_approval=True, granted=False)
 

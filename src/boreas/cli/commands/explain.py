@@ -56,5 +56,6 @@ async def _all_events(session: Session, deployment_id: str) -> list[Json]:
 
 
 def _line(event: Json) -> str:
-    by = f" ({event['by']})" if event.get("by") else ""
-    return f"{event['at']}  {event['text']}{by}"
+    who, text = event.get("by"), str(event["text"])
+    by = f" ({who})" if who and f"by {who}" not in text else ""
+    return f"{event['at']}  {text}{by}"
