@@ -7,6 +7,8 @@ the command line starts fast.
 import sys
 from collections.abc import Callable, Sequence
 
+from boreas.kit import lean
+
 NEEDS_SERVER_EXTRA = "the server needs its extra parts: pip install 'boreas-cd[server]'"
 
 
@@ -32,8 +34,10 @@ Program = Callable[[Sequence[str]], int]
 
 
 def _server() -> Program:
+    lean.begin_start()
     try:
-        from boreas.server.main import main as server
+        with lean.as_if_not_installed("rich"):
+            from boreas.server.main import main as server
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("boreas"):
             raise
@@ -43,7 +47,9 @@ def _server() -> Program:
 
 
 def _agent() -> Program:
-    from boreas.agent.main import main as agent
+    lean.begin_start()
+    with lean.as_if_not_installed("rich"):
+        from boreas.agent.main import main as agent
 
     program: Program = agent
     return program

@@ -28,6 +28,7 @@ from boreas.agent.settings import AgentSettings, settings_from
 from boreas.agent.uplink import KnownServers, Uplink
 from boreas.agent.way import DialledWay, Way
 from boreas.domain.errors import BoreasError, Conflict, invalid
+from boreas.kit import lean
 from boreas.kit.clock import Clock, SystemClock
 from boreas.kit.tasks import TaskGroup
 from boreas.transport.frames import Report
@@ -66,6 +67,7 @@ async def _run_until_stopped(settings: AgentSettings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     agent = Agent(settings, clock=SystemClock())
+    lean.end_start()
     try:
         async with TaskGroup("agent process") as tasks:
             work = tasks.start(agent.run, name="agent")

@@ -11,6 +11,7 @@ import structlog
 import uvloop
 
 from boreas.domain.errors import BoreasError, InvalidInput
+from boreas.kit import lean
 from boreas.kit.until import Hint
 from boreas.server.settings import Settings, from_process
 from boreas.server.wiring import running_server
@@ -40,6 +41,7 @@ async def _run_until_stopped(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.raise_)
     async with running_server(settings) as server:
+        lean.end_start()
         print(server.greeting(), flush=True)
         await stop.wait()
     return EXIT_STOPPED

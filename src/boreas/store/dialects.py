@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from sqlalchemy import (
@@ -29,12 +29,15 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
 from boreas.store import tables
 from boreas.store.columns import UtcTime, micros
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 SQLITE: Final = "sqlite"
 
@@ -51,7 +54,13 @@ def insert(connection: AsyncConnection, table: Table) -> "sqlite.Insert | postgr
 
 
 def _insert(dialect: str, table: Table) -> "sqlite.Insert | postgresql.Insert":
-    return sqlite.insert(table) if dialect == SQLITE else postgresql.insert(table)
+    return sqlite.insert(table) if dialect == SQLITE else _postgres_insert(table)
+
+
+def _postgres_insert(table: Table) -> "postgresql.Insert":
+    from sqlalchemy.dialects import postgresql  # 2 MB that only its users pay
+
+    return postgresql.insert(table)
 
 
 def upsert(connection: AsyncConnection, table: Table) -> Insert:
@@ -101,7 +110,7 @@ def _upsert_packed(table: Table) -> Insert:
     rows = func.json_to_recordset(cast(bindparam("rows", type_=Text()), JSON()))
     given = rows.table_valued(*columns).render_derived(with_types=True)
     names = [each.name for each in table.columns]
-    return _overwriting(postgresql.insert(table).from_select(names, select(*given.c)), table)
+    return _overwriting(_postgres_insert(table).from_select(names, select(*given.c)), table)
 
 
 def _packed(row: Mapping[str, Any]) -> Mapping[str, Any]:
