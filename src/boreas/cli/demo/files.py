@@ -8,6 +8,11 @@ from typing import Any
 from boreas.cli.demo.sources import VERSIONS
 from boreas.cli.demo.world import CACHE, ENVIRONMENT, HOSTS, PROJECT, SETTINGS, WEB, World
 
+# A first process without a handler ignores TERM, and each stop would wait for KILL.
+_SERVE = (
+    "trap 'exit 0' TERM; /bin/busybox httpd -p 8080; "
+    "while :; do /bin/busybox sleep 60 & wait $!; done"
+)
 _QUICK = {"interval": 0.2, "timeout": 2, "retries": 5}
 
 
@@ -102,7 +107,7 @@ def cache(world: World, image: str) -> Mapping[str, Any]:
         "spec": {
             "image": f"{image}:{{version}}",
             "name": f"{world.name}-{{target}}",
-            "command": ["/bin/busybox", "httpd", "-f", "-p", "8080"],
+            "command": ["/bin/busybox", "sh", "-c", _SERVE],
         },
         "health_check": {"type": "container", "min_healthy_seconds": 0.4, **_QUICK},
     }
