@@ -41,6 +41,7 @@ def create_app(services: ServiceBundle) -> FastAPI:
             Middleware(guards.ForwardedHeaders, trusted=services.settings.trusted_proxies),
             Middleware(guards.SecurityHeaders),
             Middleware(errors.LastResort),
+            Middleware(guards.PlainPaths),
             Middleware(guards.JsonBodies),
         ],
     )

@@ -4,6 +4,7 @@ Every body read from a caller refuses keys it does not know, by name. Bodies und
 take the founding documents' PascalCase (`BatchSize`, `AppID`).
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -86,10 +87,14 @@ class V1Body(Body):
 
 
 def camel_of(key: str) -> str:
-    """`BatchSize` -> `batchSize`, `AppID` -> `appId`; anything else as it is."""
+    """`BatchSize` -> `batchSize`, `AppID` -> `appId`, `ID` -> `id`; anything else as it is."""
     if not key[:1].isupper():
         return key
-    return key[0].lower() + (key[1:-2] + "Id" if key.endswith("ID") else key[1:])
+    spelled = _ID.sub("Id", key)
+    return spelled[0].lower() + spelled[1:]
+
+
+_ID = re.compile(r"ID(?=s?$)")
 
 
 class View(BaseModel):

@@ -1,7 +1,7 @@
 """What every request passes before any route sees it: an id, whose it is, how large, what kind.
 
 Plain ASGI, outermost first as `app.create_app` stacks them: `RequestIds`, `ForwardedHeaders`,
-`SecurityHeaders`, `JsonBodies`. They look at bytes and headers only; who may call is `auth`'s.
+`SecurityHeaders`, `PlainPaths`, `JsonBodies`. They look at bytes and headers only; who may call is `auth`'s.
 """
 
 import ipaddress
@@ -130,6 +130,20 @@ class SecurityHeaders:
             await send(message)
 
         await self.app(scope, receive, send_guarded if scope["type"] == "http" else send)
+
+
+class PlainPaths:
+    """No name has a NUL in it, and no database takes one: there is nothing at such a path."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and "\0" in scope["path"]:
+            request_id = str(scope.get("boreas.request_id", ""))
+            answer = problem(404, "there is nothing here", request_id=request_id)
+            return await answer(scope, receive, send)
+        return await self.app(scope, receive, send)
 
 
 class JsonBodies:
