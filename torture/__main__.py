@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from torture import cuts, kills
+from torture import cuts, databases, kills
 from torture.site import temporary_directory
 from torture.tally import Dose, Tally
 
@@ -32,6 +32,9 @@ FAULTS = {
     "move_addresses": Fault(cuts.move_addresses, rounds=20, share=0.02),
     "stop_server": Fault(cuts.stop_server, rounds=8, share=0.05),
     "stop_agent": Fault(cuts.stop_agent, rounds=8, share=0.05),
+    "kill_one_of_many": Fault(databases.kill_one_of_many, rounds=60, share=0.12),
+    "stop_postgres": Fault(databases.stop_postgres, rounds=3, share=0.06),
+    "lock_sqlite": Fault(databases.lock_sqlite, rounds=3, share=0.05),
 }
 
 

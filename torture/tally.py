@@ -69,6 +69,13 @@ class Tally:
             self.facts[key] = round(max(float(self.facts.get(key, 0.0)), seconds), 2)
             self.slowest_recovery_seconds = round(max(self.slowest_recovery_seconds, seconds), 2)
 
+    def slowest_answer(self, seconds: float, *, at_most: float) -> None:
+        """Keep the slowest answer, which is no recovery; too slow is a problem."""
+        with self._lock:
+            known = float(self.facts.get("slowest_answer_seconds", 0.0))
+            self.facts["slowest_answer_seconds"] = round(max(known, seconds), 2)
+        self.must(seconds <= at_most, f"an answer took {seconds:.1f} s")
+
     def must(self, condition: object, problem: str) -> None:
         """Note a problem unless the condition holds."""
         if not condition:

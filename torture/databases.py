@@ -1,0 +1,187 @@
+"""The database goes away for a while, or is shared by servers that die."""
+
+import contextlib
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from tests.support.installation import Installation, Server
+
+from torture.api import Api
+from torture.counting import CountingWork
+from torture.site import Returns, installation, postgres
+from torture.tally import Dose, Tally
+
+AGENTS = 4
+ANSWER_WITHIN_SECONDS = 8.0
+"""Five seconds of patience with the database, and some for a busy machine."""
+GOES_ON_WITHIN_SECONDS = 30.0
+
+
+def stop_postgres(directory: Path, dose: Dose) -> Tally:
+    """PostgreSQL crashes and is away for 10 to 30 seconds."""
+    tally, dice = Tally(fault="stop_postgres"), dose.dice()
+    with (
+        postgres() as cluster,
+        installation(directory, agents=AGENTS, database_url=cluster.new_database()) as whole,
+    ):
+
+        @contextmanager
+        def outage() -> Iterator[None]:
+            cluster.stop_for_now()
+            yield
+            cluster.start_again()
+
+        _outages(whole, dose, tally, outage, lambda: dice.uniform(10, 30))
+    return tally
+
+
+def lock_sqlite(directory: Path, dose: Dose) -> Tally:
+    """Another program holds SQLite's write lock for 8 to 20 seconds."""
+    tally, dice = Tally(fault="lock_sqlite"), dose.dice()
+    with installation(directory, agents=AGENTS) as whole:
+        file = whole.servers[0].data_dir / "boreas.db"
+
+        @contextmanager
+        def outage() -> Iterator[None]:
+            with contextlib.closing(sqlite3.connect(file, timeout=30)) as other:
+                other.execute("BEGIN EXCLUSIVE")
+                yield
+                other.rollback()
+
+        _outages(whole, dose, tally, outage, lambda: dice.uniform(8, 20))
+    return tally
+
+
+def _outages(
+    whole: Installation,
+    dose: Dose,
+    tally: Tally,
+    outage: Callable[[], contextlib.AbstractContextManager[None]],
+    length: Callable[[], float],
+) -> None:
+    api = Api([whole.url], whole.token)
+    returns = Returns(api, tally)
+    work = CountingWork(whole, tally)
+    names = {agent.name for agent in whole.agents}
+    with work.running():
+        for _ in dose.turns():
+            time.sleep(2)
+            with outage():
+                _ask_during(api, length(), tally)
+            ended = time.monotonic()
+            _must_write_again(api, tally)
+            if not returns.all_online(names, at_most=GOES_ON_WITHIN_SECONDS):
+                tally.add(stuck=1, problem="agents were not all back after the outage")
+            tally.slowest("online", time.monotonic() - ended)
+            tally.add(tried=1)
+    tally.must(all(s.process and s.process.poll() is None for s in whole.servers), "a server died")
+    work.settle()
+
+
+def _ask_during(api: Api, seconds: float, tally: Tally) -> None:
+    """Every wish is answered soon: granted, or 503 as a problem document that says why."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        asked = time.monotonic()
+        try:
+            answer = api.once("POST", "/api/release/projects", {"name": f"p{asked:.6f}"})
+        except httpx.TransportError as error:
+            tally.add(problem=f"no answer during the outage: {error!r}")
+            time.sleep(0.5)
+            continue
+        tally.slowest_answer(time.monotonic() - asked, at_most=ANSWER_WITHIN_SECONDS)
+        if answer.status_code == 503:
+            document = answer.json()
+            tally.add(answers_503=1)
+            is_problem = answer.headers["content-type"] == "application/problem+json"
+            tally.must(is_problem and document["detail"], f"a 503 without a reason: {document}")
+            tally.facts["reason"] = str(document["detail"])
+        else:
+            tally.must(answer.status_code == 201, f"{answer.status_code}: {answer.text}")
+        time.sleep(0.5)
+
+
+def _must_write_again(api: Api, tally: Tally) -> None:
+    began = time.monotonic()
+    api.create("/api/release/projects", {"name": f"again{began:.6f}"})
+    tally.slowest("writing", time.monotonic() - began)
+
+
+# --- several servers ------------------------------------------------------------------------------
+
+
+def kill_one_of_many(directory: Path, dose: Dose) -> Tally:
+    """Three servers on one PostgreSQL; they are killed and added at random, one always stays."""
+    tally, dice = Tally(fault="kill_one_of_many"), dose.dice()
+    with (
+        postgres() as cluster,
+        installation(directory, agents=6, servers=3, database_url=cluster.new_database()) as whole,
+    ):
+        work = CountingWork(
+            whole, tally, lanes=4, urls=[server.url for server in whole.servers], check_lines=False
+        )
+        names = {agent.name for agent in whole.agents}
+        with work.running(), _asked_whether_alive(whole, tally):
+            for _ in dose.turns():
+                time.sleep(dice.uniform(0.5, 4))
+                _kill_or_add(whole.servers, dice, tally)
+            for server in whole.servers:
+                _start_if_dead(server)
+            returns = Returns(Api([server.url for server in whole.servers], whole.token), tally)
+            began = time.monotonic()
+            if not returns.all_online(names, at_most=60):
+                tally.add(stuck=1, problem="agents were not all back")
+            tally.slowest("online", time.monotonic() - began)
+        work.settle()
+    return tally
+
+
+def _kill_or_add(servers: list[Server], dice: random.Random, tally: Tally) -> None:
+    alive = [server for server in servers if _is_alive(server)]
+    dead = [server for server in servers if not _is_alive(server)]
+    if dead and (len(alive) == 1 or dice.random() < 0.5):
+        began = time.monotonic()
+        dice.choice(dead).start()
+        tally.slowest("ready", time.monotonic() - began)
+    else:
+        dice.choice(alive).kill()
+        tally.add(tried=1)
+
+
+def _start_if_dead(server: Server) -> None:
+    if not _is_alive(server):
+        server.start()
+
+
+def _is_alive(server: Server) -> bool:
+    return server.process is not None and server.process.poll() is None
+
+
+@contextmanager
+def _asked_whether_alive(whole: Installation, tally: Tally) -> Iterator[None]:
+    """Meanwhile notes for how long no deployment moved on: a takeover that takes too long shows."""
+    ended = threading.Event()
+
+    def look() -> None:
+        api = Api([server.url for server in whole.servers], whole.token)
+        last, since = "", time.monotonic()
+        while not ended.wait(0.3):
+            page = api.get("/api/v1/deployments?limit=50")["items"]
+            picture = str([(it["id"], it["status"], it["progress"]) for it in page])
+            if picture != last:
+                tally.slowest("standstill", time.monotonic() - since)
+                last, since = picture, time.monotonic()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
