@@ -5,11 +5,11 @@ Pure: values in, values out. `container.py` does what follows from it with a Doc
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from boreas.domain.orders import HealthCheck, OrderBody, ProbeKind, ReleaseBody
-from boreas.domain.placeholders import safe_name
 from boreas.domain.specs import ContainerSpec, PortMapping
 
 LABEL: Final = "boreas"
@@ -64,7 +64,8 @@ def labels(order: OrderBody, release: ReleaseBody) -> dict[str, str]:
 
 def name_beside(name: str, release_id: str) -> str:
     """What a container is called while another one is live; the live one has the plain name."""
-    return f"{name}.{safe_name(release_id)[-_SUFFIX_LENGTH:].strip('-.')}"
+    # All of the id must count: ids of one application's releases may end alike.
+    return f"{name}.{sha256(release_id.encode()).hexdigest()[:_SUFFIX_LENGTH]}"
 
 
 def of_release(seen: Iterable[SeenContainer], release_id: str) -> SeenContainer | None:

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 from boreas.domain.ids import AgentId, ServerId
 from boreas.kit.clock import Clock, SystemClock
@@ -87,13 +88,19 @@ class ServerWakes:
 async def running_server(settings: Settings) -> AsyncIterator[RunningServer]:
     """A whole server for the length of the block."""
     clock = SystemClock()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    _own(settings.data_dir)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(
             SqlStore.open(settings.database_url, settings.data_dir, clock=clock)
         )
         server = await _Assembly(settings, store, clock).start(stack)
         yield server
+
+
+def _own(data_dir: Path) -> None:
+    """Keys and logs lie here: nobody else looks in."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    data_dir.chmod(0o700)
 
 
 class _Assembly:

@@ -217,3 +217,7 @@ def test_open_requests_are_the_running_and_the_queued_ones():
 
     assert open_sessions(text, "shop", "blue") == 3
     assert open_sessions(text, "shop", "green") == 0
+
+
+def test_releases_whose_ids_end_alike_have_different_names_beside():
+    assert name_beside("shop", "dep_1.app_7") != name_beside("shop", "dep_2.app_7")
