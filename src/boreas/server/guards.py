@@ -1,7 +1,8 @@
 """What every request passes before any route sees it: an id, whose it is, how large, what kind.
 
 Plain ASGI, outermost first as `app.create_app` stacks them: `RequestIds`, `ForwardedHeaders`,
-`SecurityHeaders`, `PlainPaths`, `JsonBodies`. They look at bytes and headers only; who may call is `auth`'s.
+`SecurityHeaders`, `PlainPaths`, `JsonBodies`. They look at bytes and headers only; who may call is
+the matter of `auth`.
 """
 
 import ipaddress
