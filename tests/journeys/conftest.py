@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.installation import Installation
+from tests.support.boreas_cli import NODES, Cli
+from tests.support.installation import PASSWORD, AgentProcess, Installation
 from tests.support.live import Live
 from tests.support.postgres import PrivatePostgres, postgres_binaries
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -67,3 +69,31 @@ def on_postgres(
     yield make
     for whole in made:
         whole.stop()
+
+
+@pytest.fixture
+def for_cli(tmp_path: Path) -> Iterator[Installation]:
+    """A server that nobody has signed in to yet."""
+    whole = Installation(tmp_path)
+    whole.token = "the command line makes its own"
+    try:
+        whole.add_server()
+        yield whole
+    finally:
+        whole.stop()
+
+
+@pytest.fixture
+def cli(for_cli: Installation, tmp_path: Path) -> Cli:
+    """Signed in by `boreas setup`, with six agents that `boreas agents token` let in."""
+    home = tmp_path / "home"
+    home.mkdir()
+    cli = Cli(home, for_cli.servers[0].url)
+    setup = for_cli.servers[0].data_dir / "setup-token"
+    words = ("--username", "ada", "--password-stdin", "--setup-token-file", setup)
+    cli.good("setup", *words, stdin=PASSWORD + "\n")
+    token = cli.good("agents", "token", "--uses", len(NODES)).strip()
+    for name in NODES:
+        for_cli.agents.append(AgentProcess(name, tmp_path / name, token).start())
+    until(lambda: cli.online() == set(NODES), at_most=60)
+    return cli
