@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from torture import cuts, databases, kills
+from torture import cuts, databases, kills, races
 from torture.site import temporary_directory
 from torture.tally import Dose, Tally
 
@@ -34,6 +34,8 @@ FAULTS = {
     "stop_agent": Fault(cuts.stop_agent, rounds=8, share=0.05),
     "kill_one_of_many": Fault(databases.kill_one_of_many, rounds=60, share=0.12),
     "stop_postgres": Fault(databases.stop_postgres, rounds=3, share=0.06),
+    "races_on_sqlite": Fault(races.races_on_sqlite, rounds=1000, share=0.05),
+    "races_on_postgres": Fault(races.races_on_postgres, rounds=1000, share=0.05),
     "lock_sqlite": Fault(databases.lock_sqlite, rounds=3, share=0.05),
 }
 

@@ -57,7 +57,7 @@ def cut_link(directory: Path, dose: Dose) -> Tally:
 
 
 def move_addresses(directory: Path, dose: Dose) -> Tally:
-    """Agents appear from another address in the middle of everything, as after a new NAT binding."""
+    """Agents appear from another address in the middle of everything: a new NAT binding."""
     tally, dice = Tally(fault="move_addresses"), dose.dice()
     with behind_a_relay(directory) as (whole, relay):
         returns = Returns(Api([whole.url], whole.token), tally)
