@@ -144,8 +144,12 @@ def _go_on_with_round(turn: Turn, task: Task, round_: Round, rounds: list[Round]
 def _words_for_pending(turn: Turn, task: Task) -> str | None:
     if turn.tasks[task.id].state is TaskState.RUNNING:
         return None
-    absent = [it for it in turn.of_task(task.id) if it.waiting_since is not None]
-    return f"waits for the agents of {turn.targets(absent)}" if absent else None
+    pending = [it for it in turn.of_task(task.id) if it.state is ExecutionState.PENDING]
+    absent = [it for it in pending if it.waiting_since is not None]
+    if absent:
+        return f"waits for the agents of {turn.targets(absent)}"
+    held = [it for it in pending if it.reason is not None]
+    return f"waits for another task on {turn.targets(held)}" if held else None
 
 
 def _wait_for_flying(turn: Turn, task: Task, round_: Round) -> None:

@@ -1,6 +1,12 @@
 """Sending one execution to its agent, or saying why it is not sent."""
 
-from boreas.domain.deployments import Execution, ExecutionKind, ExecutionState, TaskState
+from boreas.domain.deployments import (
+    IN_FLIGHT,
+    Execution,
+    ExecutionKind,
+    ExecutionState,
+    TaskState,
+)
 from boreas.domain.ids import ReleaseId
 from boreas.domain.orders import CHANGING_VERBS
 from boreas.engine.snapshot import LiveChange, OrderIntent
@@ -12,6 +18,10 @@ def start(turn: Turn, execution: Execution) -> None:
     """Order it if its agent is there; otherwise its target waits, with the reason."""
     if not turn.is_reachable(execution):
         _await_agent(turn, execution)
+        return
+    rival = _rival_of(turn, execution)
+    if rival is not None:
+        _await_rival(turn, execution, rival)
         return
     changes = _what_it_changes(turn, execution)
     turn.update_execution(
@@ -29,6 +39,31 @@ def start(turn: Turn, execution: Execution) -> None:
         turn.update_task(
             task.id, state=TaskState.RUNNING, started_at=task.started_at or turn.now, reason=None
         )
+
+
+def _rival_of(turn: Turn, execution: Execution) -> Execution | None:
+    """Another order of this deployment that is just changing the same application there.
+
+    Two deploy tasks of one application are allowed; two of their orders at once are not: which
+    version is live, and whether it is sure, could not be told.
+    """
+    if execution.application_id is None or not CHANGING_VERBS & set(execution.verbs):
+        return None
+    place = (execution.application_id, execution.target_id)
+    holder = turn.changing.setdefault(place, execution.id)
+    rival = turn.executions[holder]
+    if rival.state in IN_FLIGHT:
+        return rival
+    turn.changing[place] = execution.id
+    return None
+
+
+def _await_rival(turn: Turn, execution: Execution, rival: Execution) -> None:
+    other = turn.tasks[rival.task_id].name
+    target = turn.target(execution.target_id)
+    turn.update_execution(execution.id, reason=f"{other} is at work there", waiting_since=None)
+    text = f"{target} waits until {other} is done there"
+    turn.wait("place_busy", text, task_id=execution.task_id, target=target)
 
 
 def _await_agent(turn: Turn, execution: Execution) -> None:

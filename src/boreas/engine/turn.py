@@ -12,8 +12,8 @@ from boreas.domain.deployments import (
     Task,
 )
 from boreas.domain.fleet import AgentView
-from boreas.domain.ids import ReleaseId, TargetId, TaskId
-from boreas.domain.orders import HealthCheck
+from boreas.domain.ids import ExecutionId, ReleaseId, TargetId, TaskId
+from boreas.domain.orders import CHANGING_VERBS, HealthCheck
 from boreas.engine.attempts import Place, forward_phase_of
 from boreas.engine.draft import Draft
 from boreas.engine.graph import Graph, graph_of
@@ -60,6 +60,15 @@ class Turn(Draft):
             (it.application_id, it.target_id): it.previous_release_id
             for it in self.original.executions
             if it.changed and it.phase is phase and it.application_id is not None
+        }
+
+    @cached_property
+    def changing(self) -> dict[Place, ExecutionId]:
+        """The order that is changing a place; may be over meanwhile."""
+        return {
+            (it.application_id, it.target_id): it.id
+            for it in self.in_flight()
+            if it.application_id is not None and CHANGING_VERBS & set(it.verbs)
         }
 
     # --- names -------------------------------------------------------------------------------
@@ -125,7 +134,8 @@ class Turn(Draft):
 
     def ask_to_stop(self, execution: Execution, reason: str) -> None:
         """Send one cancel for an order in flight; its state changes when the agent answers."""
-        if execution.stop_sent_at is not None:
+        # The value in hand may be older than a stop that this very decision already sent.
+        if self.executions[execution.id].stop_sent_at is not None:
             return
         self.update_execution(execution.id, stop_reason=reason, stop_sent_at=self.now)
         self.cancels.append(

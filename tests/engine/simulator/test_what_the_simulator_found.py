@@ -1,12 +1,22 @@
 """Each of these was a bug; the seed that showed it is in the test's docstring."""
 
 import asyncio
+from datetime import timedelta
 
 from boreas.domain.deployments import DeploymentState, Execution, ExecutionKind, ExecutionState
 from boreas.domain.ids import AgentId, ExecutionId, TargetId, TaskId
 from boreas.kit.until import Hint
 from boreas.runtime.news import Arrival, NewsDesk
 from boreas.runtime.order_bodies import scope_of
+from boreas.testing.builders import (
+    a_ground,
+    a_health_check,
+    a_step,
+    a_strategy,
+    a_task_request,
+    an_application,
+)
+from boreas.testing.rollout import Rollout
 
 from .conftest import AGENT, Installation
 
@@ -104,3 +114,31 @@ def an_execution(id_: str) -> Execution:
         kind=ExecutionKind.RUN,
         state=ExecutionState.PENDING,
     )
+
+
+def test_two_deploy_tasks_of_one_application_never_change_a_target_together() -> None:
+    """Seed 189: three of them, with no edge between, sent three changing orders to one target."""
+    tasks = tuple(a_task_request(it, "deploy", app="web") for it in ("first", "second"))
+    rollout = Rollout(a_ground(hosts=2), tasks=tasks, strategy=a_strategy(a_step(2)))
+
+    flying = rollout.in_flight()
+
+    assert len({it.target_id for it in flying}) == len(flying) == 2
+    assert "n1 waits until first is done there" in [it.text for it in rollout.last.because]
+
+    rollout.finish()
+    assert [it.task_id for it in rollout.in_flight()] == ["second", "second"]
+
+
+def test_a_stop_is_asked_for_once_although_two_deadlines_have_passed() -> None:
+    """Seed 6291: its timeout and its health deadline, both while the server was away."""
+    rollout = Rollout(
+        a_ground(an_application(health_check=a_health_check(healthy_deadline=60.0), hosts=1))
+    )
+    (execution,) = rollout.in_flight()
+    rollout.report(execution, "verb", verb="check")
+
+    rollout.now += timedelta(hours=2)
+    decision = rollout.decide()
+
+    assert [it.order_id for it in decision.cancels] == [execution.order_id]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from boreas.domain.deployments import TERMINAL, Deployment, GateState
 from boreas.domain.errors import BoreasError
 from boreas.domain.ids import DeploymentId
-from boreas.domain.workflow import TaskRequest, TaskType
+from boreas.domain.workflow import TaskRequest
 from boreas.engine import edit, people, people_targets, successor
 from boreas.engine.plan import Ground, PlannedApplication, lay_out
 from boreas.engine.snapshot import Decision
@@ -198,8 +198,7 @@ class Crowd:
         match self.dice.whole(0, 2) if requests else 0:
             case 0:
                 new = self._new_task(deployment, ground, len(requests))
-                if new.type is not TaskType.DEPLOY:
-                    requests.insert(at, new)
+                requests.insert(at, new)
             case 1:
                 del requests[at : at + 1]
             case _:

@@ -1,7 +1,7 @@
 """Random installations and random requests: applications, targets, graphs and strategies."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from boreas.domain.deployments import ApprovalPolicy, ExpiryOutcome, Origin
@@ -220,10 +220,6 @@ def tasks_of(
         known = [it.id for it in tasks]
         before = {dice.pick(known): None for _ in range(dice.whole(0, 2))} if known else {}
         task = _task(dice, TaskId(f"k{n}"), ids, place, tuple(before))
-        if task.type is TaskType.DEPLOY and any(
-            it.type is TaskType.DEPLOY and it.application_id == task.application_id for it in tasks
-        ):
-            task = replace(task, type=TaskType.HEALTH_CHECK)
         tasks.append(task)
     return tasks
 
