@@ -13,14 +13,13 @@ from typing import Protocol
 
 import structlog
 
-from boreas.domain.deployments import Deployment
 from boreas.domain.errors import Conflict, NoSpace, Unavailable
 from boreas.domain.events import Changed, ExecutionReport
 from boreas.domain.fleet import LiveRecord
 from boreas.domain.ids import DeploymentId
 from boreas.engine.decide import decide
 from boreas.engine.reports import apply_reports
-from boreas.engine.snapshot import Decision, Snapshot
+from boreas.engine.snapshot import Admission, Decision, Snapshot
 from boreas.kit.clock import Clock
 from boreas.kit.until import Hint
 from boreas.runtime.membership import Membership
@@ -130,8 +129,8 @@ class Loop:
             done.full = len(due) == MOST_PER_ROUND
             claimed |= dict.fromkeys(due)
             loaded = await tx.work.load(list(claimed), done.now) if claimed else {}
-            for deployment_id in claimed:
-                await self._advance(tx, loaded[deployment_id], reports.get(deployment_id, ()), done)
+            in_order = [loaded[deployment_id] for deployment_id in claimed]
+            await self._advance(tx, in_order, reports, done)
             done.next_wake = await tx.work.earliest_wake()
         return done
 
@@ -160,51 +159,54 @@ class Loop:
     async def _advance(
         self,
         tx: Transaction,
-        loaded: Loaded,
-        reports: Sequence[ExecutionReport],
+        claimed: Sequence[Loaded],
+        reports: Mapping[DeploymentId, Sequence[ExecutionReport]],
         done: Round,
     ) -> None:
-        """Carry one deployment as far as it goes now."""
-        before = loaded.snapshot.deployment
-        try:
-            decision = await self._decide(tx, loaded, reports, done.now)
-        except (Unavailable, NoSpace, Conflict):
-            raise
-        except Exception:
-            log.exception("cannot decide", action="decide_failed", deployment=before.id)
-            rest = done.now + BROKEN_DEPLOYMENT_REST
-            await tx.work.save(before, before, wake_at=rest, now=done.now)
-            return
-        done.sent.extend(await self._save(tx, before, decision, loaded, done.now))
+        """Carry each as far as it goes now; those that want their locks come last, together."""
+        wanting: list[tuple[Loaded, Decision]] = []
+        for loaded in claimed:
+            before = loaded.snapshot.deployment
+            news = reports.get(before.id, ())
+            decision = _decided(loaded.snapshot, Decision(next=before), news, done.now)
+            if decision is not None and decision.wants_admission:
+                wanting.append((loaded, decision))
+            else:
+                await self._save(tx, loaded, decision, done)
+        if wanting:
+            await self._admit(tx, wanting, done)
 
-    async def _decide(
-        self, tx: Transaction, loaded: Loaded, reports: Sequence[ExecutionReport], now: datetime
-    ) -> Decision:
-        snapshot = loaded.snapshot
-        decision = apply_reports(snapshot.deployment, reports, now)
-        snapshot = _after(snapshot, decision, now)
-        decision = _joined(decision, decide(snapshot, now))
-        if decision.wants_admission:
-            admission = await tx.work.try_admit(decision.next, now)
+    async def _admit(
+        self, tx: Transaction, wanting: list[tuple[Loaded, Decision]], done: Round
+    ) -> None:
+        """Try to take the locks of each in the order of the queue, then go on with all of them."""
+        granted: list[tuple[Loaded, Decision, Admission]] = []
+        for loaded, decision in sorted(wanting, key=lambda it: it[1].next.number):
+            admission = await tx.work.try_admit(decision.next, done.now)
             if admission.granted:
-                # Whoever held the locks may have ended in this very round: what is live now was
-                # written after this deployment was loaded, and is what it would go back to.
-                snapshot = (await tx.work.load([decision.next.id], now))[decision.next.id].snapshot
-            snapshot = replace(snapshot, deployment=decision.next, admission=admission)
-            decision = _joined(decision, decide(snapshot, now))
+                granted.append((loaded, decision, admission))
+            else:
+                # Saved at once: the next one asks who is queued before it.
+                await self._save(tx, loaded, _admitted(loaded, decision, admission, done), done)
+        # Whoever held the locks may have ended in this very round: what is live now was written
+        # after these were loaded, and is what they would go back to.
+        ids = [decision.next.id for _, decision, _ in granted]
+        fresh = await tx.work.load(ids, done.now) if ids else {}
+        for loaded, decision, admission in granted:
+            now_live = fresh[decision.next.id]
+            after = _admitted(now_live, decision, admission, done)
+            await self._save(tx, loaded, after, done)
+
+    async def _save(
+        self, tx: Transaction, loaded: Loaded, decision: Decision | None, done: Round
+    ) -> None:
+        before, now = loaded.snapshot.deployment, done.now
+        if decision is None:
+            await tx.work.save(before, before, wake_at=now + BROKEN_DEPLOYMENT_REST, now=now)
+            return
         if decision.take_fence:
             fence = await tx.work.next_fence()
             decision = replace(decision, next=replace(decision.next, fence=fence))
-        return decision
-
-    async def _save(
-        self,
-        tx: Transaction,
-        before: Deployment,
-        decision: Decision,
-        loaded: Loaded,
-        now: datetime,
-    ) -> Sequence[OutboxRow]:
         after = decision.next
         await tx.work.save(before, after, wake_at=decision.wake_at, now=now)
         if decision.live:
@@ -218,13 +220,17 @@ class Loop:
                 deployment_id=after.id, revision=before.revision + 1, state=after.state
             )
             await tx.announce(CHANNEL_CHANGED, changed.payload())
-        if not (decision.orders or decision.cancels):
-            return ()
+        if decision.orders or decision.cancels:
+            await self._promise(tx, loaded, decision, done)
+
+    async def _promise(
+        self, tx: Transaction, loaded: Loaded, decision: Decision, done: Round
+    ) -> None:
         releases = await tx.work.release_bodies(releases_needed(decision))
         rows = await tx.outbox.put(outbox_rows(decision, loaded, releases))
         for agent_id in {row.agent_id for row in rows}:
             await tx.announce(CHANNEL_OUTBOX, agent_id)
-        return rows
+        done.sent.extend(rows)
 
     def _settle(self, news: News) -> None:
         """The commit stands: now acknowledge."""
@@ -253,6 +259,28 @@ def _by_deployment(news: News) -> Mapping[DeploymentId, Sequence[ExecutionReport
     for report, _ in news.reports:
         reports.setdefault(deployment_of(report.order_id), []).append(report)
     return reports
+
+
+def _decided(
+    snapshot: Snapshot, first: Decision, reports: Sequence[ExecutionReport], now: datetime
+) -> Decision | None:
+    """What the reports and the moment come to; None, and a word in the log, if the engine fails."""
+    try:
+        if reports:
+            news = apply_reports(first.next, reports, now)
+            first, snapshot = _joined(first, news), _after(snapshot, news, now)
+        return _joined(first, decide(snapshot, now))
+    except Exception:
+        log.exception("cannot decide", action="decide_failed", deployment=first.next.id)
+        return None
+
+
+def _admitted(
+    loaded: Loaded, decision: Decision, admission: Admission, done: Round
+) -> Decision | None:
+    """What follows from how it stands in the queue."""
+    snapshot = replace(loaded.snapshot, deployment=decision.next, admission=admission)
+    return _decided(snapshot, decision, (), done.now)
 
 
 def _after(snapshot: Snapshot, decision: Decision, now: datetime) -> Snapshot:

@@ -8,6 +8,7 @@ just working on that deployment, and no wake is lost to a save that runs at the 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import delete, func, select, union
 
@@ -20,9 +21,19 @@ from boreas.engine.loaded import Loaded
 from boreas.engine.snapshot import Admission, LiveChange
 from boreas.store import dialects, loading, tables
 from boreas.store.mapping import document_of
-from boreas.store.queueing import is_free_for, is_queued, places_of
+from boreas.store.queueing import (
+    Field,
+    admission,
+    is_free_for,
+    is_queued,
+    places_of,
+    with_holder,
+    with_queued,
+)
 from boreas.store.saving import wake_found
 from boreas.store.unit import Unit
+
+_FENCES_AT_ONCE: Final = 64
 
 
 class SqlDeploymentWork:
@@ -85,34 +96,41 @@ class SqlDeploymentWork:
         missing = [id_ for id_ in ids if id_ not in found]
         if missing:
             found |= await loading.read_deployments(self._unit.connection, missing)
+            self._unit.read.update({id_: found[id_] for id_ in missing if id_ in found})
         return found
 
     def _remembered(self, deployment_id: DeploymentId) -> Deployment | None:
         unit = self._unit
-        known = unit.saved.get(deployment_id) or unit.recall.deployments.get(deployment_id)
+        known = (
+            unit.saved.get(deployment_id)
+            or unit.read.get(deployment_id)
+            or unit.recall.deployments.get(deployment_id)
+        )
         fresh = known is not None and known.revision == unit.locked.get(deployment_id)
         return known if fresh else None
 
     async def try_admit(self, deployment: Deployment, now: datetime) -> Admission:
-        connection = self._unit.connection
-        await self._unit.pending.flush_queue()
-        await dialects.take_turn(connection, dialects.ADMISSION)
-        around = await loading.read_field(connection, places_of(deployment))
+        around = await self._field()
         if is_free_for(deployment, around):
-            await self._take(deployment)
+            self._unit.pending.taken(deployment)
+            self._unit.around = with_holder(around, deployment)
             return Admission(granted=True)
-        names = await loading.read_names(connection, [deployment])
-        return (await loading.read_admissions(connection, [deployment], names))[deployment.id]
+        newer = await loading.read_newer_versions(self._unit.connection, [deployment])
+        return admission(
+            deployment,
+            around,
+            policy=await loading.read_policy(self._unit.connection, deployment.environment_id),
+            newer_version=newer.get(deployment.id),
+        )
 
-    async def _take(self, deployment: Deployment) -> None:
-        rows = [
-            {"environment_id": environment, "application_id": app, "deployment_id": deployment.id}
-            for environment, app in places_of(deployment)
-        ]
-        connection = self._unit.connection
-        if rows:
-            taking = dialects.insert(connection, tables.locks).on_conflict_do_nothing()
-            await connection.execute(taking, rows)
+    async def _field(self) -> Field:
+        """Locks and queue of the installation; read once, since this transaction has the turn."""
+        unit = self._unit
+        if unit.around is None:
+            await unit.pending.flush_queue()
+            await dialects.take_turn(unit.connection, dialects.ADMISSION)
+            unit.around = await loading.read_field(unit.connection)
+        return unit.around
 
     async def save(
         self,
@@ -130,8 +148,10 @@ class SqlDeploymentWork:
         self._unit.pending.deployment(before, after, wake_at)
         self._unit.locked[after.id] = after.revision
         self._unit.saved[after.id] = after
+        if self._unit.around is not None and is_queued(before) is not is_queued(after):
+            self._unit.around = with_queued(self._unit.around, after)
         if after.state in TERMINAL and is_queued(before):
-            self._unit.pending.left(after, now)
+            await self.release_locks(after, now)
 
     async def _check_revision(self, before: Deployment) -> None:
         if before.id not in self._unit.locked:
@@ -141,6 +161,7 @@ class SqlDeploymentWork:
             raise stale(stored, before.revision)
 
     async def release_locks(self, deployment: Deployment, now: datetime) -> None:
+        self._unit.around = None
         self._unit.pending.left(deployment, now)
 
     async def change_live(
@@ -168,9 +189,13 @@ class SqlDeploymentWork:
         )
 
     async def next_fence(self) -> int:
-        # One at a time, never a block ahead: a number drawn early and used late could be lower
-        # than one that an agent has seen meanwhile.
-        return (await dialects.draw(self._unit.connection, tables.FENCE))[0]
+        # Never a block ahead of what others may draw: a number drawn early and used late could be
+        # lower than one that an agent has seen meanwhile. On SQLite this transaction is alone.
+        unit = self._unit
+        if not unit.fences:
+            block = _FENCES_AT_ONCE if unit.connection.dialect.name == dialects.SQLITE else 1
+            unit.fences.extend(await dialects.draw(unit.connection, tables.FENCE, block))
+        return unit.fences.popleft()
 
     async def release_bodies(self, ids: Collection[ReleaseId]) -> Mapping[ReleaseId, ReleaseBody]:
         unit = self._unit

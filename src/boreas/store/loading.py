@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Row, and_, select, tuple_
+from sqlalchemy import Row, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from boreas.domain.deployments import Deployment, DeploymentState, Execution, Origin, Task
@@ -23,7 +23,7 @@ from boreas.engine.loaded import Loaded
 from boreas.engine.snapshot import Admission, ReleaseView, Snapshot
 from boreas.store import dialects, tables
 from boreas.store.mapping import Form
-from boreas.store.queueing import Field, Place, Rival, admission, is_waiting_automatic, places_of
+from boreas.store.queueing import Field, Rival, admission, is_waiting_automatic
 from boreas.store.recall import Recall
 
 DEPLOYMENT = Form(Deployment)
@@ -236,8 +236,8 @@ async def read_admissions(
     connection: AsyncConnection, deployments: Sequence[Deployment], names: Names
 ) -> Mapping[DeploymentId, Admission]:
     """How each stands in its queue."""
-    around = await read_field(connection, {place for d in deployments for place in places_of(d)})
-    newer = await _read_newer_versions(connection, deployments)
+    around = await read_field(connection)
+    newer = await read_newer_versions(connection, deployments)
     return {
         d.id: admission(
             d,
@@ -254,23 +254,32 @@ def _policy(names: Names, environment_id: EnvironmentId) -> QueuePolicy:
     return known[0].queue_policy if known else QueuePolicy.QUEUE
 
 
-async def read_field(connection: AsyncConnection, places: Collection[Place]) -> Field:
-    """Who holds these places, and everybody who is queued for any."""
+async def read_policy(connection: AsyncConnection, environment_id: EnvironmentId) -> QueuePolicy:
+    """What this environment does with a deployment that finds another one."""
+    table = tables.environments
+    query = select(table.c.document).where(table.c.id == environment_id)
+    document = await connection.scalar(query)
+    return QueuePolicy.QUEUE if document is None else ENVIRONMENT.value(document).queue_policy
+
+
+async def read_field(connection: AsyncConnection) -> Field:
+    """Who holds any place, and everybody who is queued for any.
+
+    Not narrowed to some places: locks and queue of a whole installation are short, the history of
+    one place is long, and a planner that starts from the place reads all of it.
+    """
     locks, all_places = tables.locks, tables.deployment_applications
     deployments = tables.deployments
     columns = (deployments.c.id, deployments.c.number, deployments.c.origin)
-    held_here = tuple_(locks.c.environment_id, locks.c.application_id).in_(places)
     held = select(locks.c.environment_id, locks.c.application_id, *columns).join_from(
         locks, deployments
     )
-    # Not narrowed to the places: the queue of a whole installation is short, the history of one
-    # place is long, and a planner that starts from the place reads all of it.
     queued = (
         select(all_places.c.environment_id, all_places.c.application_id, *columns)
         .join_from(deployments, all_places)
         .where(tables.IS_QUEUED)
     )
-    rows = (await connection.execute(held.where(held_here))).all()
+    rows = await connection.execute(held)
     holders = {(row.environment_id, row.application_id): _rival([row]) for row in rows}
     waiting: dict[int, list[AnyRow]] = {}
     for row in await connection.execute(queued):
@@ -287,7 +296,7 @@ def _rival(rows: Sequence[AnyRow]) -> Rival:
     )
 
 
-async def _read_newer_versions(
+async def read_newer_versions(
     connection: AsyncConnection, deployments: Sequence[Deployment]
 ) -> Mapping[str, str]:
     """For automatic ones that still wait: the newest version that succeeded at their places."""

@@ -4,7 +4,7 @@ Both stores ask it: SQL reads the facts in a fixed number of queries, the double
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from boreas.domain.deployments import TERMINAL, Deployment, Origin
 from boreas.domain.ids import ApplicationId, DeploymentId, EnvironmentId
@@ -59,6 +59,32 @@ def is_waiting_automatic(deployment: Deployment) -> bool:
 def is_free_for(me: Deployment, around: Field) -> bool:
     """No other holds one of its places, and nobody with a lower number waits for one."""
     return not _others_holding(me, around) and not _queued_before(me, around)
+
+
+def with_holder(around: Field, me: Deployment) -> Field:
+    """The same field once `me` holds its places."""
+    mine = rival_of(me)
+    queue = [rival for rival in around.queue if rival.deployment_id != me.id]
+    return Field(holders={**around.holders, **dict.fromkeys(mine.places, mine)}, queue=queue)
+
+
+def with_queued(around: Field, me: Deployment) -> Field:
+    """The same field with `me` in its queue, or out of it, as `me` now says."""
+    queue = [rival for rival in around.queue if rival.deployment_id != me.id]
+    if is_queued(me):
+        queue.append(rival_of(me))
+        queue.sort(key=lambda rival: rival.number)
+    return replace(around, queue=queue)
+
+
+def rival_of(deployment: Deployment) -> Rival:
+    """How others see it."""
+    return Rival(
+        deployment_id=deployment.id,
+        number=deployment.number,
+        automatic=deployment.origin is Origin.AUTOMATIC,
+        places=frozenset(places_of(deployment)),
+    )
 
 
 def admission(

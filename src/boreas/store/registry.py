@@ -121,9 +121,7 @@ class SqlEnrolTokens(SqlNoun[EnrolToken]):
         )
         row = (await self._connection.execute(used)).first()
         if row is None:
-            raise Unauthenticated(
-                "This enrol token is unknown, used up or too old; make a new one."
-            )
+            raise Unauthenticated("This enrol token is unknown, used up or too old.")
         return self._value(row)
 
 

@@ -75,6 +75,7 @@ class PendingWrites:
         self._finished: dict[OrderId, None] = {}
         self._outbox: list[OutboxRow] = []
         self._events: list[Row] = []
+        self._taken: list[Row] = []
         self._left: dict[DeploymentId, tuple[Place, ...]] = {}
         self._left_at: datetime | None = None
         self._queue_moved = False
@@ -135,6 +136,15 @@ class PendingWrites:
         self._outbox.extend(rows)
         self._empty = False
 
+    def taken(self, deployment: Deployment) -> None:
+        """It holds its places from now on."""
+        self._taken.extend(
+            {"environment_id": environment, "application_id": app, "deployment_id": deployment.id}
+            for environment, app in places_of(deployment)
+        )
+        self._queue_moved = True
+        self._empty = False
+
     def left(self, deployment: Deployment, now: datetime) -> None:
         """It needs its places no more: its locks go, and those queued behind it become due."""
         self._left[deployment.id] = places_of(deployment)
@@ -146,6 +156,8 @@ class PendingWrites:
         """Send everything collected so far to the database."""
         if self._empty:
             return
+        taking = dialects.insert(self._connection, tables.locks).on_conflict_do_nothing()
+        await self._many(taking, self._taken)
         await self._flush_deployments()
         await self._flush_parts()
         await self._flush_live()

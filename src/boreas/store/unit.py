@@ -1,5 +1,6 @@
 """What the parts of one transaction share."""
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -7,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from boreas.domain.deployments import Deployment
 from boreas.domain.ids import DeploymentId
+from boreas.store.queueing import Field
 from boreas.store.recall import Recall
 from boreas.store.saving import PendingWrites
 
@@ -20,7 +22,11 @@ class Unit:
     pending: PendingWrites
     locked: dict[DeploymentId, int] = field(default_factory=dict)
     """Deployments whose rows this transaction holds, with their present revision."""
+    read: dict[DeploymentId, Deployment] = field(default_factory=dict)
     saved: dict[DeploymentId, Deployment] = field(default_factory=dict)
+    around: Field | None = None
+    """Locks and queue as this transaction has them; None until asked, and when locks were left."""
+    fences: deque[int] = field(default_factory=deque)
     announced: dict[tuple[str, str], None] = field(default_factory=dict)
     outbox_numbers: list[int] = field(default_factory=list)
     after_commit: list[Callable[[], None]] = field(default_factory=list)
