@@ -26,7 +26,6 @@ from boreas.store.queueing import (
     admission,
     is_free_for,
     is_queued,
-    places_of,
     with_holder,
     with_queued,
 )
