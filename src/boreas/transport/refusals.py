@@ -43,7 +43,7 @@ class Refusal(BoreasError):
         self.reason = reason
         self.mend = mend
         self.retry_after = retry_after
-        super().__init__(f"{reason}; {mend}" if mend else reason)
+        super().__init__(f"{reason.rstrip('.')}; {mend}" if mend else reason)
 
     @classmethod
     def from_frame(cls, frame: Refused) -> "Refusal":
