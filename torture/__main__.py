@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from torture import cuts, databases, kills, races
+import httpx
+
+from torture import cuts, databases, disks, kills, races
 from torture.site import temporary_directory
 from torture.tally import Dose, Tally
 
@@ -34,6 +36,8 @@ FAULTS = {
     "stop_agent": Fault(cuts.stop_agent, rounds=8, share=0.05),
     "kill_one_of_many": Fault(databases.kill_one_of_many, rounds=60, share=0.12),
     "stop_postgres": Fault(databases.stop_postgres, rounds=3, share=0.06),
+    "fill_server_disk": Fault(disks.fill_server_disk, rounds=5, share=0.04),
+    "fill_agent_disk": Fault(disks.fill_agent_disk, rounds=5, share=0.04),
     "races_on_sqlite": Fault(races.races_on_sqlite, rounds=1000, share=0.05),
     "races_on_postgres": Fault(races.races_on_postgres, rounds=1000, share=0.05),
     "lock_sqlite": Fault(databases.lock_sqlite, rounds=3, share=0.05),
@@ -47,6 +51,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=MINUTES, help="for all of them")
     parser.add_argument("--rounds", type=int, help="of each fault, whatever its own number is")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", action="store_true", help="leave the directories for a look")
     options = parser.parse_args()
     clean = True
     for name in options.only or FAULTS:
@@ -58,14 +63,16 @@ def main() -> None:
             at_most_seconds=60 * options.minutes * share,
             seed=options.seed,
         )
-        clean &= _do(name, fault, dose).is_clean
+        clean &= _do(name, fault, dose, keep=options.keep).is_clean
     sys.exit(0 if clean else 1)
 
 
-def _do(name: str, fault: Fault, dose: Dose) -> Tally:
-    with temporary_directory() as directory:
-        tally = fault.do(directory, dose)
-    tally.fault = name
+def _do(name: str, fault: Fault, dose: Dose, *, keep: bool) -> Tally:
+    with temporary_directory(keep=keep) as directory:
+        try:
+            tally = fault.do(directory, dose)
+        except (AssertionError, OSError, httpx.HTTPError) as broken:
+            tally = Tally(fault=name, stuck=1, problems=[f"given up: {broken!r}"])
     print(tally.as_json(), flush=True)
     return tally
 

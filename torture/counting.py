@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.support.installation import FINAL, Installation
 
@@ -30,6 +30,16 @@ _STRATEGIES: Sequence[Any] = (
 )
 
 
+class Printing(NamedTuple):
+    """What each command prints."""
+
+    lines: int = 30
+    pause: float = 0.05
+
+
+_SLOWLY = Printing()
+
+
 @dataclass
 class Lane:
     """One application, its notes, and the deployments made of it."""
@@ -39,6 +49,7 @@ class Lane:
     notes: Path
     made: list[tuple[str, str]] = field(default_factory=list)
     """Deployments with the end they must come to."""
+    numbers: int = 0
 
     def runs(self) -> Counter[str]:
         """How often each execution ran."""
@@ -68,18 +79,16 @@ class CountingWork:
         tally: Tally,
         *,
         lanes: int = 3,
-        lines: int = 30,
-        pause: float = 0.05,
-        urls: Sequence[str] = (),
+        printing: Printing = _SLOWLY,
         check_lines: bool = True,
     ) -> None:
         self.whole = whole
         self.tally = tally
-        self.lines = lines
+        self.lines = printing.lines
         self.check_lines = check_lines
-        self._client = EachThread(urls or [whole.url], whole.token)
+        self._client = EachThread([server.url for server in whole.servers], whole.token)
         self._stop = threading.Event()
-        self.lanes = [self._lane(number, pause) for number in range(lanes)]
+        self.lanes = [self._lane(number, printing.pause) for number in range(lanes)]
 
     @property
     def api(self) -> Any:
@@ -120,17 +129,18 @@ class CountingWork:
     def _keep_going(self, lane: Lane) -> None:
         try:
             while not self._stop.is_set():
-                self._deploy(lane)
-                self._until_final(lane.made[-1][0])
+                # The first has nothing to go back to: it must be good.
+                self.begin(lane, fails=(len(lane.made) + 1) % BAD_EVERY == 0)
+                self.until_final(lane.made[-1][0])
         except AssertionError as error:
             self.tally.add(stuck=1, problem=f"{lane.name}: {error}")
 
-    def _deploy(self, lane: Lane) -> None:
-        number = len(lane.made) + 1
-        # The first has nothing to go back to: it must be good.
-        is_bad = number % BAD_EVERY == 0
+    def begin(self, lane: Lane, *, fails: bool) -> None:
+        """Start the lane's next deployment."""
+        lane.numbers += 1
+        number = lane.numbers
         place = f"/api/release/projects/{self.whole.project}/versions"
-        name = f"{lane.name}-{number}{'-bad' if is_bad else ''}"
+        name = f"{lane.name}-{number}{'-bad' if fails else ''}"
         version = self.api.create(place, {"name": name})["id"]
         wish = {
             "versionId": version,
@@ -139,9 +149,10 @@ class CountingWork:
             "strategy": _STRATEGIES[number % len(_STRATEGIES)],
         }
         deployment = self.api.create("/api/v1/deployments", wish)["id"]
-        lane.made.append((deployment, "rolled_back" if is_bad else "success"))
+        lane.made.append((deployment, "rolled_back" if fails else "success"))
 
-    def _until_final(self, deployment: str) -> None:
+    def until_final(self, deployment: str) -> None:
+        """Wait for its end; `AssertionError` when it is stuck."""
         end = time.monotonic() + STUCK_AFTER_SECONDS
         while time.monotonic() < end:
             shown = self.api.get(f"/api/v1/deployments/{deployment}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.support.installation import Installation, free_port
 
 from torture.api import Api
-from torture.counting import CountingWork
+from torture.counting import CountingWork, Printing
 from torture.relay import Relay
 from torture.site import Returns
 from torture.tally import Dose, Tally
@@ -61,7 +61,7 @@ def move_addresses(directory: Path, dose: Dose) -> Tally:
     tally, dice = Tally(fault="move_addresses"), dose.dice()
     with behind_a_relay(directory) as (whole, relay):
         returns = Returns(Api([whole.url], whole.token), tally)
-        work = CountingWork(whole, tally, lines=60, pause=0.02)
+        work = CountingWork(whole, tally, printing=Printing(lines=60, pause=0.02))
         names = {agent.name for agent in whole.agents}
         with work.running():
             for _ in dose.turns():

@@ -123,9 +123,7 @@ def kill_one_of_many(directory: Path, dose: Dose) -> Tally:
         postgres() as cluster,
         installation(directory, agents=6, servers=3, database_url=cluster.new_database()) as whole,
     ):
-        work = CountingWork(
-            whole, tally, lanes=4, urls=[server.url for server in whole.servers], check_lines=False
-        )
+        work = CountingWork(whole, tally, lanes=4, check_lines=False)
         names = {agent.name for agent in whole.agents}
         with work.running(), _asked_whether_alive(whole, tally):
             for _ in dose.turns():

@@ -1,6 +1,7 @@
 """A whole installation to be tortured: made for one fault, gone after it."""
 
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Set
@@ -20,13 +21,16 @@ READY_WITHIN_SECONDS = 3.0
 
 
 @contextmanager
-def temporary_directory() -> Iterator[Path]:
-    """A directory that goes with everything in it."""
+def temporary_directory(*, keep: bool = False) -> Iterator[Path]:
+    """A directory that goes with everything in it, unless somebody wants to look at it."""
     path = Path(tempfile.mkdtemp(prefix="boreas-torture-"))
     try:
         yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        if keep:
+            print(f"see {path}", file=sys.stderr)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager
@@ -116,5 +120,5 @@ def holds_within(seconds: float, look: Callable[[], bool]) -> bool:
     while time.monotonic() < end:
         if look():
             return True
-        time.sleep(0.05)
+        time.sleep(0.01)
     return False

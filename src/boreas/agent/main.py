@@ -30,6 +30,7 @@ from boreas.agent.way import DialledWay, Way
 from boreas.domain.errors import BoreasError, Conflict, invalid
 from boreas.kit import lean
 from boreas.kit.clock import Clock, SystemClock
+from boreas.kit.last_words import unfailing
 from boreas.kit.tasks import TaskGroup
 from boreas.transport.frames import Report
 from boreas.transport.identity import AgentVault
@@ -181,7 +182,7 @@ def _log_to_stderr() -> None:
             structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(unfailing(sys.stderr)),
     )
 
 

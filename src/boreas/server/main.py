@@ -12,6 +12,7 @@ import uvloop
 
 from boreas.domain.errors import BoreasError, InvalidInput
 from boreas.kit import lean
+from boreas.kit.last_words import unfailing
 from boreas.kit.until import Hint
 from boreas.server.settings import Settings, from_process
 from boreas.server.wiring import running_server
@@ -56,6 +57,6 @@ def _log_to_stderr() -> None:
             structlog.processors.JSONRenderer(ensure_ascii=True),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(unfailing(sys.stderr)),
         cache_logger_on_first_use=True,
     )
