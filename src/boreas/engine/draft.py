@@ -6,8 +6,9 @@ object. Every change of state passes the tables of `transitions`.
 """
 
 from collections.abc import Iterable
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from boreas.domain.deployments import (
@@ -25,11 +26,14 @@ from boreas.domain.ids import ExecutionId, TaskId
 from boreas.engine import transitions
 from boreas.engine.health_windows import active_seconds, with_hold_settled
 from boreas.engine.snapshot import Decision, LiveChange
+from boreas.kit.values import replace
 
-_HEADER = tuple(
-    it.name
-    for it in fields(Deployment)
-    if it.name not in {"tasks", "executions", "revision", "updated_at"}
+_header = attrgetter(
+    *(
+        it.name
+        for it in fields(Deployment)
+        if it.name not in {"tasks", "executions", "revision", "updated_at"}
+    )
 )
 
 
@@ -72,7 +76,8 @@ class Draft:
         """Change fields of the deployment itself; a new state passes the table."""
         if "state" in changes:
             transitions.require_deployment(self.deployment.state, changes["state"])
-        self.deployment = replace(self.deployment, **changes)
+        if _differs(self.deployment, changes):
+            self.deployment = replace(self.deployment, **changes)
 
     def update_task(self, task_id: TaskId, **changes: Any) -> Task:
         """Change a task; nothing happens when all of it is so already."""
@@ -142,7 +147,7 @@ class Draft:
     def changed(self) -> Deployment:
         """The deployment as it is now; the very same object if nothing changed."""
         draft, original = self.deployment, self.original
-        header = any(getattr(draft, it) != getattr(original, it) for it in _HEADER)
+        header = draft is not original and _header(draft) != _header(original)
         if not (header or self._tasks_changed or self._executions_changed):
             return original
         return replace(

@@ -81,10 +81,10 @@ def graph_of(
 ) -> Graph:
     """The united graph; raises `InvalidInput` naming the bad id or one real cycle."""
     nodes = tuple([Node(it.id, it.type, it.application_id, it.block_by) for it in tasks])
-    return _graph_of(nodes, tuple(must_in_order))
+    remembered = _graph_of_few if len(nodes) <= FEW else _graph_of_many
+    return remembered(nodes, tuple(must_in_order))
 
 
-@lru_cache(maxsize=32)
 def _graph_of(nodes: tuple[Node, ...], must_in_order: tuple[ApplicationId, ...]) -> Graph:
     _refuse_bad_references(nodes)
     edges = _Edges(nodes)
@@ -92,6 +92,13 @@ def _graph_of(nodes: tuple[Node, ...], must_in_order: tuple[ApplicationId, ...])
     edges.add_type_order()
     edges.add_application_order(must_in_order)
     return edges.graph()
+
+
+# As many as may be under way at a time, or every decision would build its graph anew; but graphs of
+# thousands of tasks are megabytes.
+FEW = 200
+_graph_of_few = lru_cache(maxsize=512)(_graph_of)
+_graph_of_many = lru_cache(maxsize=8)(_graph_of)
 
 
 def _refuse_bad_references(nodes: Sequence[Node]) -> None:

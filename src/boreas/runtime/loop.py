@@ -7,7 +7,7 @@ Any server may run a round for any deployment: the row lock of the claim is the 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from boreas.engine.reports import apply_reports
 from boreas.engine.snapshot import Admission, Decision, Snapshot
 from boreas.kit.clock import Clock
 from boreas.kit.until import Hint
+from boreas.kit.values import replace
 from boreas.runtime.membership import Membership
 from boreas.runtime.news import News, NewsDesk
 from boreas.runtime.order_bodies import outbox_rows, releases_needed

@@ -6,7 +6,6 @@ just working on that deployment, and no wake is lost to a save that runs at the 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -17,18 +16,13 @@ from boreas.domain.errors import Conflict
 from boreas.domain.events import Notice
 from boreas.domain.ids import AgentId, DeploymentId, ReleaseId
 from boreas.domain.orders import ReleaseBody
+from boreas.domain.projects import QueuePolicy
+from boreas.engine.admission import Field, contender_of, is_queued, judge, overtaken_by
 from boreas.engine.loaded import Loaded
 from boreas.engine.snapshot import Admission, LiveChange
+from boreas.kit.values import replace
 from boreas.store import dialects, loading, tables
 from boreas.store.mapping import document_of
-from boreas.store.queueing import (
-    Field,
-    admission,
-    is_free_for,
-    is_queued,
-    with_holder,
-    with_queued,
-)
 from boreas.store.saving import wake_found
 from boreas.store.unit import Unit
 
@@ -87,6 +81,7 @@ class SqlDeploymentWork:
             return {}
         connection, recall = self._unit.connection, self._unit.recall
         world = await loading.read_world(connection, recall, list(deployments.values()))
+        self._unit.policies.update(loading.policies_of(world.names))
         return {id_: loading.snapshot_of(each, world) for id_, each in deployments.items()}
 
     async def _whole(self, ids: Collection[DeploymentId]) -> Mapping[DeploymentId, Deployment]:
@@ -109,27 +104,34 @@ class SqlDeploymentWork:
         return known if fresh else None
 
     async def try_admit(self, deployment: Deployment, now: datetime) -> Admission:
-        around = await self._field()
-        if is_free_for(deployment, around):
-            self._unit.pending.taken(deployment)
-            self._unit.around = with_holder(around, deployment)
-            return Admission(granted=True)
+        me = contender_of(deployment, active=False)
+        field = await self._field()
+        policy = await self._policy(deployment)
         newer = await loading.read_newer_versions(self._unit.connection, [deployment])
-        return admission(
-            deployment,
-            around,
-            policy=await loading.read_policy(self._unit.connection, deployment.environment_id),
-            newer_version=newer.get(deployment.id),
-        )
+        rivals = field.around(me)
+        admission = judge(me, rivals, policy=policy, newer_version=newer.get(deployment.id))
+        if admission.granted:
+            self._unit.pending.taken(deployment)
+            self._unit.field = field.with_contender(contender_of(deployment, active=True))
+        elif overtaken := overtaken_by(me, rivals, policy=policy):
+            await self.wake(overtaken, now)
+        return admission
+
+    async def _policy(self, deployment: Deployment) -> QueuePolicy:
+        """Of its environment; known from the load that mostly went before."""
+        known = self._unit.policies
+        if deployment.environment_id not in known:
+            known.update(await loading.read_policies(self._unit.connection, [deployment]))
+        return known.get(deployment.environment_id, QueuePolicy.QUEUE)
 
     async def _field(self) -> Field:
         """Locks and queue of the installation; read once, since this transaction has the turn."""
         unit = self._unit
-        if unit.around is None:
+        if unit.field is None:
             await unit.pending.flush_queue()
             await dialects.take_turn(unit.connection, dialects.ADMISSION)
-            unit.around = await loading.read_field(unit.connection)
-        return unit.around
+            unit.field = await loading.read_field(unit.connection)
+        return unit.field
 
     async def save(
         self,
@@ -147,8 +149,9 @@ class SqlDeploymentWork:
         self._unit.pending.deployment(before, after, wake_at)
         self._unit.locked[after.id] = after.revision
         self._unit.saved[after.id] = after
-        if self._unit.around is not None and is_queued(before) is not is_queued(after):
-            self._unit.around = with_queued(self._unit.around, after)
+        if self._unit.field is not None and is_queued(before) is not is_queued(after):
+            me = contender_of(after, active=after.admitted_at is not None)
+            self._unit.field = self._unit.field.with_contender(me)
         if after.state in TERMINAL and is_queued(before):
             await self.release_locks(after, now)
 
@@ -160,7 +163,7 @@ class SqlDeploymentWork:
             raise stale(stored, before.revision)
 
     async def release_locks(self, deployment: Deployment, now: datetime) -> None:
-        self._unit.around = None
+        self._unit.field = None
         self._unit.pending.left(deployment, now)
 
     async def change_live(

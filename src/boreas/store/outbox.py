@@ -6,13 +6,13 @@ the highest one.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import delete, select
 
 from boreas.domain.ids import AgentId
 from boreas.domain.outbox import OutboxKind, OutboxRow
+from boreas.kit.values import replace
 from boreas.store import dialects, tables
 from boreas.store.unit import Unit
 

@@ -5,7 +5,6 @@ statements. Every part of a transaction that reads calls `flush` first, so nobod
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -27,10 +26,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from boreas.domain.deployments import TERMINAL, TERMINAL_EXECUTIONS, Deployment, Execution, Task
 from boreas.domain.ids import ApplicationId, DeploymentId, OrderId, TargetId
 from boreas.domain.outbox import OutboxRow
+from boreas.engine.admission import Place, is_queued, places_of
+from boreas.kit.values import replace
 from boreas.store import dialects, tables
 from boreas.store.columns import UtcTime
 from boreas.store.mapping import document_of
-from boreas.store.queueing import Place, is_queued, places_of
 
 Row = Mapping[str, Any]
 LivePlace = tuple[ApplicationId, TargetId]
