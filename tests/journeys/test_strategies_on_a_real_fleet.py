@@ -145,6 +145,8 @@ def test_what_cannot_be_staged_is_switched_at_once_and_the_plan_says_so(
     made = fleet.post("/api/v1/deployments", wish)["id"]
     fleet.until_status(made, "success")
     assert live.everywhere("web") == {"v1"}
+    again = fleet.post("/api/v1/deployments", {**wish, "dryRun": True})
+    assert "downtime" not in again["text"], "what a script does to a service nobody can know"
 
 
 def test_targets_left_over_after_the_last_step_are_covered(fleet: Installation, live: Live) -> None:

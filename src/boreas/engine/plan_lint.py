@@ -51,7 +51,7 @@ def _about_downtime(
     if is_blue_green(deployment.strategy) and not task.blue_green:
         text = f"{application.name} cannot be staged beside itself{why}; all targets at once"
         yield PlanWarning(code="not_blue_green", text=text, task_id=task.id)
-    if not release.can_stage and not task.first_deployment:
+    if not release.can_stage and release.interrupts and not task.first_deployment:
         text = f"this will cause downtime of {application.name} on each target{why}"
         yield PlanWarning(code="downtime", text=text, task_id=task.id)
 

@@ -62,6 +62,8 @@ class ReleaseView:
     cannot_stage_because: str = ""
     """Why not, in words for the plan ("it binds host port 8080 and has no proxy")."""
     health_check: HealthCheck | None = None
+    interrupts: bool = True
+    """Making it live without staging interrupts service; of a script nobody can know that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,6 +134,13 @@ def test_downtime_is_said_before():
     assert f"this will cause downtime of web on each target: {why}" in texts
 
 
+def test_what_is_not_known_to_interrupt_is_not_called_downtime():
+    web = an_application("web", can_stage=False)
+    web = replace(web, release=replace(web.release, interrupts=False))
+
+    assert "downtime" not in codes(a_ground(web, live=live_with("v1", web)))
+
+
 def test_blue_green_that_cannot_be_is_said_before():
     web = an_application("web", can_stage=False)
     ground = a_ground(web, live=live_with("v1", web))
