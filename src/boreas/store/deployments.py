@@ -112,7 +112,7 @@ class SqlDeploymentWork:
         admission = judge(me, rivals, policy=policy, newer_version=newer.get(deployment.id))
         if admission.granted:
             self._unit.pending.taken(deployment)
-            self._unit.field = field.with_contender(contender_of(deployment, active=True))
+            self._unit.around = field.with_contender(contender_of(deployment, active=True))
         elif overtaken := overtaken_by(me, rivals, policy=policy):
             await self.wake(overtaken, now)
         return admission
@@ -127,11 +127,11 @@ class SqlDeploymentWork:
     async def _field(self) -> Field:
         """Locks and queue of the installation; read once, since this transaction has the turn."""
         unit = self._unit
-        if unit.field is None:
+        if unit.around is None:
             await unit.pending.flush_queue()
             await dialects.take_turn(unit.connection, dialects.ADMISSION)
-            unit.field = await loading.read_field(unit.connection)
-        return unit.field
+            unit.around = await loading.read_field(unit.connection)
+        return unit.around
 
     async def save(
         self,
@@ -149,9 +149,9 @@ class SqlDeploymentWork:
         self._unit.pending.deployment(before, after, wake_at)
         self._unit.locked[after.id] = after.revision
         self._unit.saved[after.id] = after
-        if self._unit.field is not None and is_queued(before) is not is_queued(after):
+        if self._unit.around is not None and is_queued(before) is not is_queued(after):
             me = contender_of(after, active=after.admitted_at is not None)
-            self._unit.field = self._unit.field.with_contender(me)
+            self._unit.around = self._unit.around.with_contender(me)
         if after.state in TERMINAL and is_queued(before):
             await self.release_locks(after, now)
 
@@ -163,7 +163,7 @@ class SqlDeploymentWork:
             raise stale(stored, before.revision)
 
     async def release_locks(self, deployment: Deployment, now: datetime) -> None:
-        self._unit.field = None
+        self._unit.around = None
         self._unit.pending.left(deployment, now)
 
     async def change_live(

@@ -190,8 +190,8 @@ class SqlDeployments:
     ) -> Mapping[DeploymentId, Admission]:
         """How each stands in its queue at this moment."""
         await self._unit.pending.flush()
-        names = await loading.read_names(self._unit.connection, deployments)
-        return await loading.read_admissions(self._unit.connection, deployments, names)
+        policies = await loading.read_policies(self._unit.connection, deployments)
+        return await loading.read_admissions(self._unit.connection, deployments, policies)
 
     async def release_views(self, ids: Collection[ReleaseId]) -> Mapping[ReleaseId, ReleaseView]:
         """What the engine may know of these releases."""

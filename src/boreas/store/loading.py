@@ -19,11 +19,18 @@ from boreas.domain.ids import (
 )
 from boreas.domain.orders import ReleaseBody
 from boreas.domain.projects import Environment, QueuePolicy
+from boreas.engine.admission import (
+    Contender,
+    Field,
+    contender_of,
+    field_of,
+    is_waiting_automatic,
+    standing,
+)
 from boreas.engine.loaded import Loaded
 from boreas.engine.snapshot import Admission, ReleaseView, Snapshot
 from boreas.store import dialects, tables
 from boreas.store.mapping import Form
-from boreas.store.queueing import Field, Rival, admission, is_waiting_automatic
 from boreas.store.recall import Recall
 
 DEPLOYMENT = Form(Deployment)
@@ -36,6 +43,7 @@ ENVIRONMENT = Form(Environment)
 AnyRow = Row[*tuple[Any, ...]]
 Live = Mapping[tuple[ApplicationId, TargetId], LiveRecord]
 Releases = Mapping[ReleaseId, tuple[ReleaseBody, ReleaseView]]
+Policies = Mapping[EnvironmentId, QueuePolicy]
 
 
 async def read_deployments(
@@ -104,7 +112,7 @@ async def read_world(
     connection: AsyncConnection, recall: Recall, deployments: Sequence[Deployment]
 ) -> World:
     """All that the snapshots of these deployments need."""
-    names = await read_names(connection, deployments)
+    names = await _read_names(connection, deployments)
     live = await _read_live(connection, deployments)
     releases, own = await _read_all_releases(connection, recall, deployments, live)
     return World(
@@ -113,11 +121,11 @@ async def read_world(
         live=live,
         releases=releases,
         own_releases=own,
-        admissions=await read_admissions(connection, deployments, names),
+        admissions=await read_admissions(connection, deployments, policies_of(names)),
     )
 
 
-async def read_names(connection: AsyncConnection, deployments: Sequence[Deployment]) -> Names:
+async def _read_names(connection: AsyncConnection, deployments: Sequence[Deployment]) -> Names:
     environments, projects = tables.environments, tables.projects
     query = select(environments.c.document, projects.c.name).join(projects)
     wanted = {d.environment_id for d in deployments}
@@ -232,34 +240,35 @@ async def read_releases(
     return {id_: known[id_] for id_ in ids if id_ in known}
 
 
+def policies_of(names: Names) -> Policies:
+    """How these environments queue."""
+    return {id_: it.queue_policy for id_, (it, _) in names.environments.items()}
+
+
+async def read_policies(connection: AsyncConnection, deployments: Sequence[Deployment]) -> Policies:
+    """How the environments of these deployments queue."""
+    table = tables.environments
+    wanted = {d.environment_id for d in deployments}
+    rows = await connection.execute(select(table.c.document).where(table.c.id.in_(wanted)))
+    found = [ENVIRONMENT.value(document) for (document,) in rows]
+    return {environment.id: environment.queue_policy for environment in found}
+
+
 async def read_admissions(
-    connection: AsyncConnection, deployments: Sequence[Deployment], names: Names
+    connection: AsyncConnection, deployments: Sequence[Deployment], policies: Policies
 ) -> Mapping[DeploymentId, Admission]:
     """How each stands in its queue."""
-    around = await read_field(connection)
+    field = await read_field(connection)
     newer = await read_newer_versions(connection, deployments)
     return {
-        d.id: admission(
-            d,
-            around,
-            policy=_policy(names, d.environment_id),
+        d.id: standing(
+            me := contender_of(d, active=False),
+            field.around(me),
+            policy=policies.get(d.environment_id, QueuePolicy.QUEUE),
             newer_version=newer.get(d.id),
         )
         for d in deployments
     }
-
-
-def _policy(names: Names, environment_id: EnvironmentId) -> QueuePolicy:
-    known = names.environments.get(environment_id)
-    return known[0].queue_policy if known else QueuePolicy.QUEUE
-
-
-async def read_policy(connection: AsyncConnection, environment_id: EnvironmentId) -> QueuePolicy:
-    """What this environment does with a deployment that finds another one."""
-    table = tables.environments
-    query = select(table.c.document).where(table.c.id == environment_id)
-    document = await connection.scalar(query)
-    return QueuePolicy.QUEUE if document is None else ENVIRONMENT.value(document).queue_policy
 
 
 async def read_field(connection: AsyncConnection) -> Field:
@@ -279,21 +288,26 @@ async def read_field(connection: AsyncConnection) -> Field:
         .join_from(deployments, all_places)
         .where(tables.IS_QUEUED)
     )
-    rows = await connection.execute(held)
-    holders = {(row.environment_id, row.application_id): _rival([row]) for row in rows}
-    waiting: dict[int, list[AnyRow]] = {}
-    for row in await connection.execute(queued):
-        waiting.setdefault(row.number, []).append(row)
-    return Field(holders=holders, queue=[_rival(waiting[number]) for number in sorted(waiting)])
+    holders = _contenders(await connection.execute(held), active=True)
+    return field_of([*holders, *_contenders(await connection.execute(queued), active=False)])
 
 
-def _rival(rows: Sequence[AnyRow]) -> Rival:
-    return Rival(
-        deployment_id=rows[0].id,
-        number=rows[0].number,
-        automatic=rows[0].origin == Origin.AUTOMATIC,
-        places=frozenset((row.environment_id, row.application_id) for row in rows),
-    )
+def _contenders(rows: Iterable[AnyRow], *, active: bool) -> list[Contender]:
+    """One for each deployment, of one row for each of its places."""
+    found: dict[int, list[AnyRow]] = {}
+    for row in rows:
+        found.setdefault(row.number, []).append(row)
+    return [
+        Contender(
+            deployment_id=its[0].id,
+            number=number,
+            places=frozenset((row.environment_id, row.application_id) for row in its),
+            automatic=its[0].origin == Origin.AUTOMATIC,
+            active=active,
+            ready=not active,
+        )
+        for number, its in found.items()
+    ]
 
 
 async def read_newer_versions(

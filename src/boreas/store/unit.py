@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from boreas.domain.deployments import Deployment
-from boreas.domain.ids import DeploymentId
-from boreas.store.queueing import Field
+from boreas.domain.ids import DeploymentId, EnvironmentId
+from boreas.domain.projects import QueuePolicy
+from boreas.engine.admission import Field
 from boreas.store.recall import Recall
 from boreas.store.saving import PendingWrites
 
@@ -24,6 +25,7 @@ class Unit:
     """Deployments whose rows this transaction holds, with their present revision."""
     read: dict[DeploymentId, Deployment] = field(default_factory=dict)
     saved: dict[DeploymentId, Deployment] = field(default_factory=dict)
+    policies: dict[EnvironmentId, QueuePolicy] = field(default_factory=dict)
     around: Field | None = None
     """Locks and queue as this transaction has them; None until asked, and when locks were left."""
     fences: deque[int] = field(default_factory=deque)

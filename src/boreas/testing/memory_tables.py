@@ -11,10 +11,10 @@ from boreas.domain.fleet import LiveRecord
 from boreas.domain.ids import ApplicationId, DeploymentId, ServerId, TargetId
 from boreas.domain.orders import ReleaseBody
 from boreas.domain.outbox import OutboxRow
+from boreas.engine.admission import Place
 from boreas.engine.snapshot import ReleaseView
 from boreas.store.access import Attempts
 from boreas.store.idempotency import StoredAnswer
-from boreas.store.queueing import Place
 
 Moment = Literal["write", "commit", "committed"]
 CrashHook = Callable[[Moment], None]

@@ -10,7 +10,6 @@ from boreas.domain.deployments import (
     TERMINAL_EXECUTIONS,
     Deployment,
     DeploymentState,
-    Origin,
 )
 from boreas.domain.events import Event, Notice
 from boreas.domain.fleet import AgentView, LiveRecord
@@ -22,19 +21,22 @@ from boreas.domain.ids import (
     TargetId,
 )
 from boreas.domain.orders import ReleaseBody
+from boreas.domain.projects import QueuePolicy
+from boreas.engine.admission import (
+    Field,
+    contender_of,
+    field_of,
+    is_queued,
+    is_waiting_automatic,
+    judge,
+    overtaken_by,
+    places_of,
+    standing,
+)
 from boreas.engine.loaded import Loaded
 from boreas.engine.snapshot import Admission, LiveChange, ReleaseView, Snapshot
 from boreas.kit.clock import Clock
 from boreas.store.deployments import stale
-from boreas.store.queueing import (
-    Field,
-    Rival,
-    admission,
-    is_free_for,
-    is_queued,
-    is_waiting_automatic,
-    places_of,
-)
 from boreas.testing.memory_nouns import has_unfinished_on, is_alive
 from boreas.testing.memory_tables import Draft, StoredDeployment
 
@@ -123,12 +125,18 @@ class MemoryWork:
         return {id_: releases[id_].view for id_ in wanted if id_ in releases}
 
     async def try_admit(self, deployment: Deployment, now: datetime) -> Admission:
-        if not is_free_for(deployment, field_in(self._draft)):
-            return admission_in(self._draft, deployment)
-        locks = self._draft.write("locks")
-        for place in places_of(deployment):
-            locks[place] = deployment.id
-        return Admission(granted=True)
+        me = contender_of(deployment, active=False)
+        rivals = field_in(self._draft).around(me)
+        policy = _policy(self._draft, deployment)
+        newer = _newer_version(self._draft, deployment)
+        admission = judge(me, rivals, policy=policy, newer_version=newer)
+        if admission.granted:
+            locks = self._draft.write("locks")
+            for place in places_of(deployment):
+                locks[place] = deployment.id
+        else:
+            self._wake(overtaken_by(me, rivals, policy=policy), now)
+        return admission
 
     async def save(
         self,
@@ -179,16 +187,9 @@ class MemoryWork:
         self._wake_queue(deployment, now)
 
     def _wake_queue(self, deployment: Deployment, now: datetime) -> None:
-        places = frozenset(places_of(deployment))
-        queue = field_in(self._draft).queue
-        self._wake(
-            [
-                rival.deployment_id
-                for rival in queue
-                if rival.deployment_id != deployment.id and not places.isdisjoint(rival.places)
-            ],
-            now,
-        )
+        near = field_in(self._draft).around(contender_of(deployment, active=False))
+        queued = [it.deployment_id for it in near if it.ready]
+        self._wake([id_ for id_ in queued if id_ != deployment.id], now)
 
     async def change_live(
         self, deployment: Deployment, changes: Sequence[LiveChange], now: datetime
@@ -255,31 +256,28 @@ def _names(known: Mapping[str, Any], ids: Collection[Any]) -> dict[Any, str]:
 
 def field_in(draft: Draft) -> Field:
     """Everybody who holds or waits for anything."""
-    rows = draft.deployments
-    queued = [row.deployment for row in rows.values() if is_queued(row.deployment)]
-    return Field(
-        holders={place: _rival(rows[id_].deployment) for place, id_ in draft.locks.items()},
-        queue=[_rival(deployment) for deployment in sorted(queued, key=lambda d: d.number)],
-    )
-
-
-def _rival(deployment: Deployment) -> Rival:
-    return Rival(
-        deployment_id=deployment.id,
-        number=deployment.number,
-        automatic=deployment.origin is Origin.AUTOMATIC,
-        places=frozenset(places_of(deployment)),
+    holding = set(draft.locks.values())
+    return field_of(
+        contender_of(row.deployment, active=id_ in holding)
+        for id_, row in draft.deployments.items()
+        if id_ in holding or is_queued(row.deployment)
     )
 
 
 def admission_in(draft: Draft, deployment: Deployment) -> Admission:
     """How it stands in its queue."""
-    return admission(
-        deployment,
-        field_in(draft),
-        policy=draft.shelf("environments")[deployment.environment_id].queue_policy,
+    me = contender_of(deployment, active=False)
+    return standing(
+        me,
+        field_in(draft).around(me),
+        policy=_policy(draft, deployment),
         newer_version=_newer_version(draft, deployment),
     )
+
+
+def _policy(draft: Draft, deployment: Deployment) -> QueuePolicy:
+    policy: QueuePolicy = draft.shelf("environments")[deployment.environment_id].queue_policy
+    return policy
 
 
 def _newer_version(draft: Draft, me: Deployment) -> str | None:

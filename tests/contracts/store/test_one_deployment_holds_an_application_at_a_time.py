@@ -137,6 +137,32 @@ async def test_one_that_brings_less_supersedes_nobody(store, new_scene):
     assert (await admission_of(scene, both)).superseded_by is None
 
 
+async def test_one_that_is_superseded_keeps_nobody_waiting(store, new_scene):
+    scene = await new_scene(store, queue_policy=QueuePolicy.COALESCE)
+    await scene.queue(await scene.deploy(apps=(0,)))
+    await scene.queue(await scene.deploy(apps=(0, 1), origin=Origin.AUTOMATIC, wake_at=None))
+    by_hand = await scene.queue(await scene.deploy(apps=(1,), wake_at=None))
+    await scene.queue(await scene.deploy(apps=(0, 1), origin=Origin.AUTOMATIC, wake_at=None))
+
+    later = await scene.queue(by_hand)
+
+    assert not by_hand.admitted_at
+    assert later.admitted_at
+
+
+async def test_one_that_is_superseded_becomes_due_to_hear_of_it(store, new_scene):
+    scene = await new_scene(store, queue_policy=QueuePolicy.COALESCE)
+    await scene.queue(await scene.deploy(wake_at=None))
+    old = await scene.queue(await scene.deploy(origin=Origin.AUTOMATIC, wake_at=None))
+    by_hand = await scene.queue(await scene.deploy(wake_at=None))
+    assert await scene.due() == []
+
+    await scene.queue(await scene.deploy(origin=Origin.AUTOMATIC, wake_at=None))
+
+    assert await scene.due() == [old.id]
+    assert not by_hand.admitted_at
+
+
 async def test_the_queue_can_be_asked_without_a_lock(scene):
     await scene.queue(await scene.deploy())
     second = await scene.queue(await scene.deploy())

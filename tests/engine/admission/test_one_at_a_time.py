@@ -1,5 +1,7 @@
 """At most one active deployment per application and environment; others queue as created."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,15 @@ from hypothesis import strategies as st
 from boreas.domain.deployments import Origin
 from boreas.domain.projects import QueuePolicy
 from boreas.engine import people_targets
-from boreas.engine.admission import Contender, Deployed, contender_of, judge, superseder
+from boreas.engine.admission import (
+    Contender,
+    contender_of,
+    field_of,
+    judge,
+    overtaken_by,
+    standing,
+    superseder,
+)
 from boreas.engine.snapshot import Admission, Holder
 from boreas.testing.builders import (
     a_deployment,
@@ -20,16 +30,14 @@ from boreas.testing.builders import (
 from boreas.testing.rollout import Rollout
 
 
-def one(number, *apps, active=False, automatic=False, ready=True, env="prod", sequence=0):
+def one(number, *apps, active=False, automatic=False, ready=True, env="prod"):
     return Contender(
         deployment_id=f"d{number}",
         number=number,
-        environment_id=env,
-        application_ids=frozenset(apps or ("web",)),
+        places=frozenset((env, app) for app in apps or ("web",)),
         automatic=automatic,
         active=active,
         ready=ready,
-        version_sequence=sequence,
     )
 
 
@@ -152,25 +160,57 @@ def test_a_running_one_is_never_superseded():
     assert admission.superseded_by is None
 
 
-# --- outdated ----------------------------------------------------------------------------------
+def test_those_who_give_way_are_told_when_it_begins_to_wait():
+    others = [one(1, active=True), auto(2), one(3), auto(4, "api"), auto(6)]
 
-NEWER = {"web": Deployed(sequence=9, version="v9")}
+    assert overtaken_by(auto(5), others, policy=QueuePolicy.COALESCE) == ("d2",)
+    assert overtaken_by(auto(5), others, policy=QueuePolicy.QUEUE) == ()
+
+
+# --- outdated ----------------------------------------------------------------------------------
 
 
 def test_an_older_version_never_deploys_itself_after_a_newer_one():
-    admission = judge(auto(2, sequence=8), [], deployed=NEWER)
+    admission = judge(auto(2), [], newer_version="v9")
 
     assert admission.newer_version_deployed == "v9"
     assert not admission.granted
 
 
-@pytest.mark.parametrize("sequence", [9, 10])
-def test_the_same_or_a_newer_version_does(sequence):
-    assert judge(auto(2, sequence=sequence), [], deployed=NEWER).granted
-
-
 def test_a_person_may_deploy_an_older_version():
-    assert judge(one(2, sequence=1), [], deployed=NEWER).granted
+    assert judge(one(2), [], newer_version="v9").granted
+
+
+# --- how it stands -----------------------------------------------------------------------------
+
+
+def stands(me, others):
+    return standing(me, others, policy=QueuePolicy.QUEUE, newer_version=None)
+
+
+def test_nobody_is_before_it_and_yet_it_has_no_locks():
+    admission = stands(one(1), [])
+
+    assert not admission.granted
+    assert admission.holders == ()
+
+
+def test_it_is_granted_what_it_holds_whoever_waits():
+    assert stands(one(2), [one(1), one(2, active=True)]).granted
+
+
+def test_a_field_knows_who_is_near():
+    field = field_of([one(1, active=True), one(2, "web", "api"), one(3, "api"), one(4, "jobs")])
+
+    assert {it.number for it in field.around(one(5))} == {1, 2}
+
+
+def test_a_field_follows_who_is_admitted_and_who_goes():
+    field = field_of([one(1)]).with_contender(one(2)).with_contender(one(1, active=True))
+    left = field.with_contender(one(2, ready=False))
+
+    assert {(it.number, it.active) for it in field.around(one(3))} == {(1, True), (2, False)}
+    assert {it.number for it in left.around(one(3))} == {1}
 
 
 # --- what the deployment makes of it -----------------------------------------------------------
@@ -247,9 +287,9 @@ def test_the_locks_are_released_at_the_end():
 def test_a_deployment_becomes_a_contender():
     deployment = a_deployment(origin=Origin.AUTOMATIC)
 
-    contender = contender_of(deployment, version_sequence=3)
+    contender = contender_of(deployment, active=False)
 
-    assert (contender.number, contender.automatic, contender.active) == (1, True, False)
+    assert (contender.number, contender.automatic, contender.ready) == (1, True, False)
 
 
 def test_a_plan_that_is_no_longer_a_first_deployment_gets_its_canary_back():
@@ -303,10 +343,10 @@ def test_admitting_one_after_another_never_shares_an_application(wanted, policy)
     for me in list(waiting):
         others = [*active, *(it for it in waiting if it not in active)]
         if judge(me, others, policy=policy).granted:
-            active.append(one(me.number, *me.application_ids, active=True))
+            active.append(replace(me, active=True))
             waiting.remove(me)
 
-    held = [app for it in active for app in it.application_ids]
+    held = [place for it in active for place in it.places]
     assert len(held) == len(set(held))
 
 

@@ -20,6 +20,7 @@ from boreas.domain.deployments import (
     TaskState,
 )
 from boreas.engine import (
+    admission,
     before_start,
     blue_green,
     decide,
@@ -299,15 +300,14 @@ def admission_without_a_lock(_admit_or_queue: Change, turn: Any) -> bool:
     return True
 
 
-@planted(transaction.queueing, "is_free_for", "who waits longer does not matter")
-def the_queue_is_jumped(_is_free: Change, me: Any, around: Any) -> bool:
-    free: bool = not transaction.queueing._others_holding(me, around)
-    return free
+@planted(admission, "judge", "who waits longer does not matter")
+def the_queue_is_jumped(judge: Change, me: Any, others: Any, **named: Any) -> Any:
+    return judge(me, [it for it in others if it.active], **named)
 
 
-@planted(transaction.queueing, "is_free_for", "the locks of others are not seen")
-def two_deployments_at_once(_is_free: Change, _me: Any, _around: Any) -> bool:
-    return True
+@planted(admission, "judge", "the locks of others are not seen")
+def two_deployments_at_once(judge: Change, me: Any, _others: Any, **named: Any) -> Any:
+    return judge(me, [], **named)
 
 
 @planted(loop, "outbox_rows", "the first order of a decision is forgotten")

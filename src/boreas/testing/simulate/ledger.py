@@ -2,7 +2,7 @@
 
 Fits `boreas.runtime.ports`: the real round runs on it. All tables are plain dicts of frozen values;
 a transaction writes in place and notes how to undo it. Every write is a place where the server can
-be killed. Who may deploy where is answered by the store's own pure rules (`store.queueing`).
+be killed. Who may deploy where is answered by the engine's rule (`engine.admission`).
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -27,8 +27,8 @@ from boreas.domain.ids import (
 from boreas.domain.orders import ReleaseBody
 from boreas.domain.outbox import OutboxRow
 from boreas.domain.projects import QueuePolicy
+from boreas.engine import admission as rules
 from boreas.engine.snapshot import Admission, ReleaseView, Snapshot
-from boreas.store import queueing
 from boreas.testing.simulate.drive import Killed, SimClock
 from boreas.testing.simulate.transaction import SimTransaction
 from boreas.testing.simulate.world import World
@@ -71,7 +71,7 @@ class Ledger:
     deployments: dict[DeploymentId, Deployment] = field(default_factory=dict)
     due: dict[DeploymentId, datetime | None] = field(default_factory=dict)
     wakes: dict[DeploymentId, datetime] = field(default_factory=dict)
-    locks: dict[queueing.Place, DeploymentId] = field(default_factory=dict)
+    locks: dict[rules.Place, DeploymentId] = field(default_factory=dict)
     live: dict[LivePlace, LiveRecord] = field(default_factory=dict)
     agents: dict[AgentId, AgentRow] = field(default_factory=dict)
     servers: dict[ServerId, datetime | None] = field(default_factory=dict)
@@ -191,40 +191,42 @@ class Ledger:
 
     def admission(self, deployment: Deployment) -> Admission:
         """How it stands in its queue."""
-        return queueing.admission(
-            deployment,
-            self.field_around(),
+        me = rules.contender_of(deployment, active=False)
+        return rules.standing(
+            me,
+            self.around(me),
             policy=self.policies[deployment.environment_id],
             newer_version=self._newer_version(deployment),
         )
 
-    def field_around(self) -> queueing.Field:
-        """Everybody who holds or waits."""
-        rivals = {it.id: _rival(it) for it in self.open_deployments()}
-        queued = [rivals[it.id] for it in self.open_deployments() if queueing.is_queued(it)]
-        return queueing.Field(
-            holders={place: rivals[id_] for place, id_ in self.locks.items() if id_ in rivals},
-            queue=sorted(queued, key=lambda it: it.number),
+    def verdict(self, deployment: Deployment) -> tuple[Admission, tuple[DeploymentId, ...]]:
+        """Whether it may take its locks now; and those that give way to it."""
+        me = rules.contender_of(deployment, active=False)
+        rivals = self.around(me)
+        policy = self.policies[deployment.environment_id]
+        newer = self._newer_version(deployment)
+        verdict = rules.judge(me, rivals, policy=policy, newer_version=newer)
+        return verdict, rules.overtaken_by(me, rivals, policy=policy)
+
+    def around(self, me: rules.Contender) -> tuple[rules.Contender, ...]:
+        """All who hold or want one of its places."""
+        holding = set(self.locks.values())
+        field_now = rules.field_of(
+            rules.contender_of(it, active=it.id in holding)
+            for it in self.open_deployments()
+            if it.id in holding or rules.is_queued(it)
         )
+        return field_now.around(me)
 
     def _newer_version(self, deployment: Deployment) -> str | None:
-        if not queueing.is_waiting_automatic(deployment):
+        if not rules.is_waiting_automatic(deployment):
             return None
-        mine, places = self.versions[deployment.id], set(queueing.places_of(deployment))
+        mine, places = self.versions[deployment.id], set(rules.places_of(deployment))
         newer = [
             self.versions[it.id]
             for it in self.deployments.values()
             if it.state is DeploymentState.SUCCESS
             and self.versions[it.id].sequence > mine.sequence
-            and not places.isdisjoint(queueing.places_of(it))
+            and not places.isdisjoint(rules.places_of(it))
         ]
         return max(newer, key=lambda it: it.sequence).name if newer else None
-
-
-def _rival(deployment: Deployment) -> queueing.Rival:
-    return queueing.Rival(
-        deployment_id=deployment.id,
-        number=deployment.number,
-        automatic=deployment.origin == "automatic",
-        places=frozenset(queueing.places_of(deployment)),
-    )

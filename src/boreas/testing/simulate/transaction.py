@@ -13,9 +13,9 @@ from boreas.domain.fleet import LiveRecord
 from boreas.domain.ids import AgentId, DeploymentId, OrderId, ReleaseId, ServerId
 from boreas.domain.orders import ReleaseBody
 from boreas.domain.outbox import OutboxKind, OutboxRow
+from boreas.engine.admission import is_queued, places_of
 from boreas.engine.loaded import Loaded
 from boreas.engine.snapshot import Admission, LiveChange
-from boreas.store import queueing
 from boreas.testing.simulate.drive import Killed
 
 if TYPE_CHECKING:
@@ -132,11 +132,13 @@ class SimTransaction:
         }
 
     async def try_admit(self, deployment: Deployment, now: datetime) -> Admission:
-        if queueing.is_free_for(deployment, self.tables.field_around()):
-            for place in queueing.places_of(deployment):
+        admission, overtaken = self.tables.verdict(deployment)
+        if admission.granted:
+            for place in places_of(deployment):
                 self.write(self.tables.locks, place, deployment.id)
-            return Admission(granted=True)
-        return self.tables.admission(deployment)
+        else:
+            await self.wake(overtaken, now)
+        return admission
 
     async def save(
         self, before: Deployment, after: Deployment, *, wake_at: datetime | None, now: datetime
@@ -151,7 +153,7 @@ class SimTransaction:
         after = replace(after, revision=before.revision + 1)
         self.write(self.tables.deployments, after.id, after)
         self._forget_promises(before, after)
-        if after.state in TERMINAL and queueing.is_queued(before):
+        if after.state in TERMINAL and is_queued(before):
             self._wake_queue(after, now)
 
     def _forget_promises(self, before: Deployment, after: Deployment) -> None:
@@ -162,16 +164,16 @@ class SimTransaction:
                 self.remove(self.tables.outbox, row_id)
 
     async def release_locks(self, deployment: Deployment, now: datetime) -> None:
-        for place in queueing.places_of(deployment):
+        for place in places_of(deployment):
             if self.tables.locks.get(place) == deployment.id:
                 self.remove(self.tables.locks, place)
         self._wake_queue(deployment, now)
 
     def _wake_queue(self, deployment: Deployment, now: datetime) -> None:
-        places = set(queueing.places_of(deployment))
+        places = set(places_of(deployment))
         for other in self.tables.open_deployments():
-            shares = not places.isdisjoint(queueing.places_of(other))
-            if shares and other.id != deployment.id and queueing.is_queued(other):
+            shares = not places.isdisjoint(places_of(other))
+            if shares and other.id != deployment.id and is_queued(other):
                 self.write(self.tables.wakes, other.id, now)
 
     async def change_live(
