@@ -14,6 +14,7 @@ log = structlog.get_logger(__name__)
 _EVERY_SECONDS: Final = 3600.0
 # Clients repeat a request within minutes; a day leaves room for a script that is run again.
 ANSWERS_KEPT: Final = timedelta(days=1)
+# Longer than the longest pause and the window after it (server.auth.guessing).
 FAILURES_KEPT: Final = timedelta(days=1)
 
 

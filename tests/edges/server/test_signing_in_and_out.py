@@ -2,14 +2,16 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from boreas.domain.errors import TooMany
+from boreas.domain.errors import TooMany, Unauthenticated
 from boreas.server.auth.guessing import FREE_TRIES, LONGEST_PAUSE, WINDOW, Guesses, source_of
+from boreas.store import SqlStore
 
 LOGIN = "/api/release/login"
 RIGHT = {"username": "ada", "password": "correct horse battery"}
@@ -262,58 +264,83 @@ async def test_secrets_are_stored_as_hashes_only(
 # --- the counter alone ---------------------------------------------------------------------------
 
 
-def failures(guesses: Guesses, count: int, now: float, address: str = "192.0.2.1") -> float:
-    """So many failures in a row, each as soon as it is allowed; when the last one was."""
-    for _ in range(count):
+class Thief:
+    """Guesses at one account from one address, as soon as it is allowed; time is its own."""
+
+    def __init__(self, store: SqlStore, now: datetime) -> None:
+        self._store = store
+        self.now = now
+
+    async def guess(self, account: str = "ada") -> float:
+        """A failure; how long it was held up before."""
+        waited = 0.0
         try:
-            guesses.begin("ada", address, now)
+            await self._fail(account)
         except TooMany as error:
-            now += float(error.parameters["retry_after"]) + 0.1
-            guesses.begin("ada", address, now)
-    return now
+            waited = float(error.parameters["retry_after"])
+            self.now += timedelta(seconds=waited + 0.1)
+            await self._fail(account)
+        return waited
+
+    async def _fail(self, account: str) -> None:
+        # Another server each time: only the store remembers.
+        with pytest.raises(Unauthenticated):
+            async with Guesses().one_try(self._store, account, "192.0.2.1", self.now):
+                raise Unauthenticated("wrong")
+
+    async def find_out(self, account: str = "ada") -> None:
+        async with Guesses().one_try(self._store, account, "192.0.2.1", self.now):
+            pass
 
 
-def test_the_pause_grows_with_each_failure_up_to_a_limit() -> None:
-    guesses, now, pauses = Guesses(), 0.0, []
-    failures(guesses, FREE_TRIES, now)
-    for _ in range(12):
-        with pytest.raises(TooMany) as caught:
-            guesses.begin("ada", "192.0.2.1", now)
-        pauses.append(float(caught.value.parameters["retry_after"]))
-        now += pauses[-1] + 0.1
-        guesses.begin("ada", "192.0.2.1", now)
+@pytest.fixture
+def thief(store: SqlStore, services: Any) -> Thief:
+    return Thief(store, services.clock.now())
 
+
+async def test_the_pause_grows_with_each_failure_up_to_a_limit(thief: Thief) -> None:
+    free = [await thief.guess() for _ in range(FREE_TRIES)]
+    pauses = [await thief.guess() for _ in range(12)]
+
+    assert free == [0] * FREE_TRIES
     assert pauses == sorted(pauses)
     assert pauses[0] == 30
     assert pauses[-1] == LONGEST_PAUSE
 
 
-def test_after_a_quiet_while_everything_is_forgiven() -> None:
-    guesses = Guesses()
-    now = failures(guesses, FREE_TRIES + 2, 0.0)
+async def test_after_a_quiet_while_everything_is_forgiven(thief: Thief) -> None:
+    for _ in range(FREE_TRIES + 2):
+        await thief.guess()
 
-    later = now + LONGEST_PAUSE + WINDOW + 1
+    thief.now += timedelta(seconds=LONGEST_PAUSE + WINDOW + 1)
 
-    failures(guesses, FREE_TRIES - 1, later)
-    guesses.begin("ada", "192.0.2.1", later)
-
-
-def test_the_right_password_forgives_as_well() -> None:
-    guesses = Guesses()
-    failures(guesses, FREE_TRIES - 1, 0.0)
-
-    guesses.succeeded("ADA", "192.0.2.1")
-
-    failures(guesses, FREE_TRIES - 1, 0.0)
+    assert [await thief.guess() for _ in range(FREE_TRIES)] == [0] * FREE_TRIES
 
 
-def test_many_addresses_do_not_fill_the_memory() -> None:
-    guesses = Guesses()
+async def test_the_right_password_forgives_as_well(thief: Thief) -> None:
+    for _ in range(FREE_TRIES - 1):
+        await thief.guess()
 
-    for number in range(10_500):
-        guesses.begin("ada", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0.0)
+    await thief.find_out("ADA")
 
-    assert len(guesses._pairs) == 10_000
+    assert [await thief.guess() for _ in range(FREE_TRIES)] == [0] * FREE_TRIES
+
+
+async def test_a_right_password_writes_nothing_when_there_is_nothing_to_forgive(
+    thief: Thief, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "transaction", lambda: pytest.fail("it wrote"))
+
+    await thief.find_out()
+
+
+async def test_what_is_typed_as_a_name_is_not_stored(
+    thief: Thief, store: SqlStore, tmp_path: Path
+) -> None:
+    await thief.guess("my secret, typed in the wrong field")
+
+    stored = b"".join(path.read_bytes() for path in tmp_path.glob("boreas.db*"))
+    assert b"my secret" not in stored
 
 
 @pytest.mark.parametrize(

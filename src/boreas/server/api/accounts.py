@@ -1,5 +1,6 @@
 """Set-up, sign-in, sign-out, the caller's own account."""
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Annotated
 
@@ -108,10 +109,8 @@ async def log_in(
 ) -> MeView:
     """Start a session; the cookie is HttpOnly and SameSite=Strict. Its id is new every time."""
     refuse_foreign(request, services.settings.public_url)
-    address = _address(request)
-    services.guesses.begin(body.username, address, services.clock.monotonic())
-    user = await _proven_user(services, body.username, body.password.get_secret_value())
-    services.guesses.succeeded(body.username, address)
+    async with _one_try(services, body.username, request):
+        user = await _proven_user(services, body.username, body.password.get_secret_value())
     secret = await _start_session(services, user, request)
     sessions.put_cookie(response, request, secret, services.settings.secure_cookies)
     return _me(user, csrf_token(secret))
@@ -188,11 +187,16 @@ async def _check_current(
     services: ServiceBundle, caller: Caller, password: str, request: Request
 ) -> None:
     """Guessing here is as slow as at the door."""
-    name, address = caller.user.username, _address(request)
-    services.guesses.begin(name, address, services.clock.monotonic())
-    if not await services.hasher.verify(password[:LONGEST_PASSWORD], caller.user.password_hash):
-        raise invalid("current_password", "is wrong", "write your present password")
-    services.guesses.succeeded(name, address)
+    async with _one_try(services, caller.user.username, request):
+        if not await services.hasher.verify(password[:LONGEST_PASSWORD], caller.user.password_hash):
+            raise invalid("current_password", "is wrong", "write your present password")
+
+
+def _one_try(
+    services: ServiceBundle, account: str, request: Request
+) -> AbstractAsyncContextManager[None]:
+    now = services.clock.now()
+    return services.guesses.one_try(services.store, account, _address(request), now)
 
 
 def _address(request: Request) -> str:
