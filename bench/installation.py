@@ -1,7 +1,7 @@
 """A small installation in any store: a project, an environment, agents that answer at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -111,12 +111,19 @@ class StubFleet:
     loop: Loop
     clock: Clock
     finished: int = 0
+    gaps: list[float] = field(default_factory=list)
+    """Seconds from a report of a task's end to the order of its successor."""
+    _ended: dict[DeploymentId, float] = field(default_factory=dict)
 
     def deliver(self, rows: Sequence[OutboxRow]) -> None:
         """Fits `runtime.loop.Post`."""
         for row in rows:
             self.loop.news.taken(row.id)
             if row.kind is OutboxKind.ORDER:
+                now = self.clock.monotonic()
+                if row.deployment_id in self._ended:
+                    self.gaps.append(now - self._ended[row.deployment_id])
+                self._ended[row.deployment_id] = now
                 self.loop.news.report(
                     ExecutionReport(
                         order_id=row.order_id,
