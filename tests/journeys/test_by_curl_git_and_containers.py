@@ -143,7 +143,7 @@ def make_image(socket: str, directory: Path, tag: str) -> None:
     (root / "bin" / "busybox").write_bytes(Path("/bin/busybox").read_bytes())
     (root / "bin" / "busybox").chmod(0o755)
     (root / "bin" / "sh").symlink_to("busybox")
-    serve = "exit 3" if tag == "v2" else "exec busybox httpd -f -p 8080 -h /www"
+    serve = "exit 3" if tag == "v2" else "busybox httpd -f -p 8080 -h /www & wait"
     command = f'CMD ["/bin/sh", "-c", "trap \\"exit 0\\" TERM; {serve}"]'
     packed = subprocess.run(["tar", "-C", str(root), "-c", "."], capture_output=True, check=True)
     argv = ["docker", "-H", socket, "import", "--change", command, "-", f"shop:{tag}"]

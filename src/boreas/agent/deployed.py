@@ -9,13 +9,13 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from boreas.agent.settings import docker_socket
 from boreas.agent.steps import stat_fields
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 # A process may still become another program, with another environment; later it hardly does.
 _YOUNG_SECONDS = 60.0
-_DOCKER_SOCKET = Path("/var/run/docker.sock")
 _DOCKER_SECONDS = 3.0
 _SHOWN = ("APPLICATION", "TARGET", "ENVIRONMENT", "VERSION", "DEPLOYMENT_ID")
 
@@ -106,8 +106,9 @@ def _uptime() -> float:
 
 async def deployed_containers() -> tuple[Found | None, list[Found]]:
     """Docker's version and our containers by label `boreas.*`; `(None, [])` without Docker."""
-    if not os.access(_DOCKER_SOCKET, os.R_OK | os.W_OK):
+    socket = docker_socket()
+    if not os.access(socket, os.R_OK | os.W_OK):
         return None, []
     from boreas.agent.docker_view import look  # aiohttp is only loaded where Docker is
 
-    return await look(_DOCKER_SOCKET, seconds=_DOCKER_SECONDS)
+    return await look(socket, seconds=_DOCKER_SECONDS)

@@ -13,6 +13,8 @@ from boreas.domain.errors import invalid
 from boreas.transport.dial import TransportMode
 from boreas.transport.tokens import EnrolToken, split_address
 
+_DOCKER_SOCKET = "/var/run/docker.sock"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSettings:
@@ -30,6 +32,12 @@ class AgentSettings:
 def settings_from(argv: Sequence[str]) -> AgentSettings:
     """Settings of this process. Raises `InvalidInput` with the option to mend."""
     return read_settings(argv, os.environ)
+
+
+def docker_socket() -> Path:
+    """Where the Docker Engine of this node is asked; the container driver asks it there too."""
+    host = os.environ.get("DOCKER_HOST", "")
+    return Path(host.removeprefix("unix://") if host.startswith("unix://") else _DOCKER_SOCKET)
 
 
 def read_settings(argv: Sequence[str], environment: Mapping[str, str]) -> AgentSettings:

@@ -1,6 +1,7 @@
 """`boreas server`: reads the settings, puts the parts together, runs until it is told to stop."""
 
 import asyncio
+import errno
 import logging
 import signal
 import sys
@@ -32,8 +33,28 @@ def main(argv: Sequence[str]) -> int:
         print(f"boreas server: {error.message}", file=sys.stderr)
         return EXIT_USAGE
     except (BoreasError, OSError) as error:
-        print(f"boreas server: {error}", file=sys.stderr)
-        return EXIT_FAILED
+        return _failed(error)
+    except BaseExceptionGroup as group:
+        # Parts start inside task groups; what kept one from starting is a plain sentence still.
+        found = _first_of(group)
+        if not isinstance(found, BoreasError | OSError):
+            raise
+        return _failed(found)
+
+
+def _failed(error: BoreasError | OSError) -> int:
+    mend = ""
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        mend = "; another program listens there: choose another --http or --quic"
+    print(f"boreas server: {error}{mend}", file=sys.stderr)
+    return EXIT_FAILED
+
+
+def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _run_until_stopped(settings: Settings) -> int:

@@ -74,9 +74,9 @@ class QuicListener(asyncio.DatagramProtocol):
         sock = udp_socket(family)
         try:
             sock.bind(address)
-        except OSError:
+        except OSError as error:
             sock.close()
-            raise
+            raise OSError(error.errno, f"{error.strerror} (UDP {host}:{port})") from error
         self._transport = await open_datagrams(sock, self)
 
     def close(self, code: int = CloseCode.GOING_AWAY, reason: str = "") -> None:
