@@ -2,7 +2,8 @@
 
 A log is closed (compressed, its followers told that it ends) when its deployment is final and every
 byte that the agents announced is stored, or when nothing came for a grace: an agent may be gone for
-ever. Bytes that come still later open it again by themselves.
+ever. Bytes that come still later open it again by themselves. Readers need not wait for that: when
+a task has ended, `has_all_of` tells them that they have seen everything.
 """
 
 from collections.abc import Awaitable, Callable, Collection
@@ -48,6 +49,15 @@ class LogKeeper:
         """The agent says how long this order's log is."""
         self._expected[order_id] = place, log_bytes
 
+    def has_all_of(self, order_ids: Collection[str]) -> bool:
+        """Every byte that was announced for these is stored; not while one announced nothing yet.
+
+        What was announced to an earlier process is not known here: those logs end when closed.
+        """
+        return all(
+            order_id in self._expected and self._is_stored(order_id) for order_id in order_ids
+        )
+
     async def listen(self) -> None:
         """Hear of every deployment that comes to its end."""
         async for _, payload in self._store.listen(CHANNEL_CHANGED):
@@ -88,10 +98,14 @@ class LogKeeper:
 
     def _is_complete(self, deployment_id: DeploymentId) -> bool:
         return all(
-            self._logs.offset_of(place.deployment_id, place.task_id, order_id) >= log_bytes
-            for order_id, (place, log_bytes) in self._expected.items()
+            self._is_stored(order_id)
+            for order_id, (place, _) in self._expected.items()
             if place.deployment_id == deployment_id
         )
+
+    def _is_stored(self, order_id: str) -> bool:
+        place, log_bytes = self._expected[order_id]
+        return self._logs.offset_of(place.deployment_id, place.task_id, order_id) >= log_bytes
 
     async def _close(self, deployment_id: DeploymentId) -> None:
         for deployment, task in self._logs.open_logs():

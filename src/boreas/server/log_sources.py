@@ -12,17 +12,25 @@ from boreas.domain.ids import DeploymentId
 from boreas.kit.tasks import TaskGroup
 from boreas.logs.lines import LogLine
 from boreas.logs.reading import Query
-from boreas.logs.store import LogStore
 from boreas.server.event_streams import Put, ServerEvent
 from boreas.server.services import ServiceBundle
 
 
-def is_complete(logs: LogStore, deployment: Deployment, task: str) -> bool:
-    """The task has ended and its log is closed: no line will follow."""
+def is_complete(services: ServiceBundle, deployment: Deployment, task: str) -> bool:
+    """The task has ended, and its log is closed or has every byte that was announced."""
     ended = deployment.state in TERMINAL or any(
         each.id == task and each.state in TERMINAL_TASKS for each in deployment.tasks
     )
-    return ended and (deployment.id, task) not in logs.open_logs()
+    if not ended:
+        return False
+    if (deployment.id, task) not in services.logs.open_logs():
+        return True
+    orders = [
+        each.order_id
+        for each in deployment.executions
+        if each.task_id == task and each.ordered_at is not None
+    ]
+    return services.has_all_logs_of(orders)
 
 
 async def _deployment(services: ServiceBundle, deployment_id: DeploymentId) -> Deployment:
@@ -62,7 +70,7 @@ class TaskLines:
     async def is_over(self) -> bool:
         """Twice in a row, because a log may still be on its way when its task ends."""
         deployment = await _deployment(self._services, self._deployment.id)
-        complete = is_complete(self._services.logs, deployment, self._task)
+        complete = is_complete(self._services, deployment, self._task)
         self._quiet_looks = self._quiet_looks + 1 if complete else 0
         return self._quiet_looks >= 2
 

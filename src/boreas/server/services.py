@@ -3,7 +3,7 @@
 Routes ask for it with `services: Services` (a dependency); nothing here is global.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
@@ -29,10 +29,6 @@ class Wakes(Protocol):
         """Some deployment is due now."""
         ...
 
-    def agent_changed(self, agent_id: AgentId) -> None:
-        """The agent has something to fetch, or is seen differently now."""
-        ...
-
     def revoked(self, agent_id: AgentId) -> None:
         """The agent may not stay connected."""
         ...
@@ -51,7 +47,8 @@ class ServiceBundle:
     """Everything a route may use.
 
     `mint_enrol_token` makes the text an agent is started with from a new secret. `loop_alive` says
-    whether the runtime's loop went round lately. `patience_seconds`: how long the answer to a wish
+    whether the runtime's loop went round lately. `has_all_logs_of` says whether every byte that
+    agents announced for these orders is stored. `patience_seconds`: how long the answer to a wish
     may wait for the loop to act on it.
     """
 
@@ -65,6 +62,7 @@ class ServiceBundle:
     mint_enrol_token: Callable[[str], str]
     setup_token: SetupToken
     loop_alive: Callable[[], bool] = lambda: True
+    has_all_logs_of: Callable[[Collection[str]], bool] = lambda _: False
     patience_seconds: float = 0.5
     hasher: PasswordHasher = field(default_factory=PasswordHasher)
     guesses: Guesses = field(default_factory=Guesses)

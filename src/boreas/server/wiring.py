@@ -75,10 +75,6 @@ class ServerWakes:
         """Some deployment is due now."""
         self._loop.wake()
 
-    def agent_changed(self, agent_id: AgentId) -> None:
-        """The agent has something to fetch."""
-        self._gateway.fetch_for(agent_id)
-
     def revoked(self, agent_id: AgentId) -> None:
         """The agent may not stay connected."""
         self._gateway.shut_out(agent_id)
@@ -203,6 +199,7 @@ class _Assembly:
             mint_enrol_token=partial(_mint_enrol_token, authority, agents_at),
             setup_token=SetupToken(self.settings.setup_token_file),
             loop_alive=self.loop.is_alive,
+            has_all_logs_of=self.keeper.has_all_of,
         )
 
     async def _serve(

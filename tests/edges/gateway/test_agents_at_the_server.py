@@ -213,6 +213,23 @@ async def test_log_bytes_are_stored_once_and_acknowledged_when_durable(house: Ho
     assert [line.message for line in page.lines] == ["hello", "world"]
 
 
+async def test_a_log_has_everything_once_its_announced_bytes_are_stored(house: House) -> None:
+    dialled, order = await agent_with_an_order(house)
+    chunks = spoken("hello\n", 1_700_000_000_000_000)
+    before = house.keeper.has_all_of([order.order_id])
+
+    dialled.session.control.send(finished(order.order_id, log_bytes=len(chunks)))
+    await next_of(dialled, ReportTaken)
+    announced = house.keeper.has_all_of([order.order_id])
+    log = dialled.session.open_log(order.order_id, start_offset=0)
+    await log.send(chunks, last=True)
+    await next_of(dialled, LogStored)
+
+    assert not before
+    assert not announced
+    assert house.keeper.has_all_of([order.order_id])
+
+
 async def test_nobody_writes_into_the_log_of_anothers_order(house: House) -> None:
     _, order = await agent_with_an_order(house)
     await house.add_token_again()

@@ -21,6 +21,8 @@ from boreas.logs.store import LogStore
 from boreas.server.app import create_app
 from boreas.server.auth.hashing import PasswordHasher
 from boreas.server.auth.setup_token import SetupToken
+from boreas.server.log_keeper import LogKeeper
+from boreas.server.registry import StoreRegistry
 from boreas.server.services import ServiceBundle
 from boreas.server.settings import Address, parse
 from boreas.server.web import listening_socket, serve_web
@@ -35,14 +37,10 @@ class RecordedWakes:
     """Remembers what the routes told the rest of the server."""
 
     dues: int = 0
-    changed: list[AgentId] = field(default_factory=list)
     shut_out: list[AgentId] = field(default_factory=list)
 
     def due(self) -> None:
         self.dues += 1
-
-    def agent_changed(self, agent_id: AgentId) -> None:
-        self.changed.append(agent_id)
 
     def revoked(self, agent_id: AgentId) -> None:
         self.shut_out.append(agent_id)
@@ -88,6 +86,12 @@ async def store(tmp_path: Path, empty_database: Path) -> AsyncIterator[SqlStore]
 async def services(store: SqlStore, tmp_path: Path) -> AsyncIterator[ServiceBundle]:
     settings = parse(["--data-dir", str(tmp_path)], {})
     logs = LogStore(settings.log_dir, SystemClock())
+    keeper = LogKeeper(
+        logs=logs,
+        store=store,
+        finished_among=StoreRegistry(store).finished_among,
+        clock=SystemClock(),
+    )
     bundle = ServiceBundle(
         settings=settings,
         store=store,
@@ -98,6 +102,7 @@ async def services(store: SqlStore, tmp_path: Path) -> AsyncIterator[ServiceBund
         ids=new_id,
         mint_enrol_token=lambda secret: f"boreas1.localhost:1.{'0' * 64}.{secret}",
         setup_token=SetupToken(settings.setup_token_file),
+        has_all_logs_of=keeper.has_all_of,
         patience_seconds=0,
         # Real hashes at a price that hundreds of tests can pay.
         hasher=PasswordHasher(passes=1, kibibytes=64),

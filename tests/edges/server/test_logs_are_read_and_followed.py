@@ -255,6 +255,21 @@ async def test_a_finished_task_that_never_spoke_ends_its_stream(
         assert (await events.next())["event"] == "end"
 
 
+async def test_a_finished_task_ends_its_stream_while_its_deployment_goes_on(
+    listen: Any, admin: httpx.AsyncClient, running: Any, log: Log, path: str
+) -> None:
+    log.write("the last word, and the log stays open")
+    await admin.post(f"/api/v1/deployments/{running['id']}/tasks/{TASK}/skip")
+
+    async with listen(f"{path}/stream") as events:
+        await events.next()
+        assert (await events.next())["event"] == "end"
+
+    deployment = (await admin.get(f"/api/v1/deployments/{running['id']}")).json()
+    assert deployment["completedAt"] is None
+    assert (await admin.get(path)).json()["complete"]
+
+
 async def test_all_tasks_stream_as_one_and_resume_where_each_was(
     listen: Any, services: Any, running: Any
 ) -> None:

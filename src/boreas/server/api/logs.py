@@ -120,7 +120,7 @@ async def show_task_log(
         last_seq=lines[-1].seq if lines else page.last_seq,
         has_older=page.has_older,
         has_newer=page.has_newer,
-        complete=is_complete(services.logs, deployment, task_id),
+        complete=is_complete(services, deployment, task_id),
     )
 
 
@@ -193,7 +193,7 @@ async def show_deployment_log(
         logs=[LogLineView.model_validate(line.as_json()) for line in found],
         first_cursor=str(found[0].cursor) if found else None,
         last_cursor=str(found[-1].cursor) if found else None,
-        complete=all(is_complete(services.logs, deployment, task.id) for task in deployment.tasks),
+        complete=all(is_complete(services, deployment, task.id) for task in deployment.tasks),
     )
 
 
