@@ -61,6 +61,13 @@ class World(Installation):
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         return self.http.request(method, self.url + path, json=body, headers=headers, **options)
 
+    def online(self) -> set[str]:
+        agents = self.get("/api/release/agents?limit=500")["items"]
+        return {agent["name"] for agent in agents if agent["online"]}
+
+    def until_online(self, *names: str) -> None:
+        until(lambda: set(names) <= self.online(), at_most=PATIENCE)
+
     @property
     def server(self) -> psutil.Process:
         process = self.servers[0].process
