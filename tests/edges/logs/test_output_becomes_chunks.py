@@ -12,7 +12,6 @@ from boreas.logs.chunks import (
     MAX_PAYLOAD,
     STDOUT,
     BadChunk,
-    ChunkDecoder,
     OutputSplitter,
     decode,
     spoken,
@@ -63,19 +62,6 @@ def test_a_line_is_cut_after_64_kib_wherever_it_was_flushed_before(reads):
         line = 0 if newline or chunk.forced else line
 
 
-@given(READS, st.data())
-def test_chunks_are_found_however_they_arrive(reads, data):
-    encoded = split(reads)
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(encoded)), max_size=6)))
-    decoder, found = ChunkDecoder(), []
-
-    for start, end in zip([0, *cuts], [*cuts, len(encoded)], strict=True):
-        found += decoder.feed(encoded[start:end])
-
-    assert found == list(decode(encoded))
-    assert decoder.unfinished == 0
-
-
 def test_a_line_of_exactly_64_kib_is_not_cut():
     chunks = list(decode(split([(b"x" * MAX_PAYLOAD + b"\nnext\n", False)])))
 
@@ -86,7 +72,6 @@ def test_a_longer_line_is_cut_and_says_so():
     chunks = list(decode(split([(b"x" * (MAX_PAYLOAD + 1) + b"\n", False)])))
 
     assert [chunk.flags for chunk in chunks] == [CONTINUES | FORCED, 0]
-    assert sum(chunk.line_count for chunk in chunks) == 2
 
 
 def test_a_prompt_is_shown_when_nothing_follows():

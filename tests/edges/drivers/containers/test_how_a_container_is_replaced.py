@@ -9,6 +9,7 @@ import pytest
 
 from boreas.domain.orders import DriverKind, HealthCheck, ProbeKind, ReleaseBody
 from boreas.drivers.container import ContainerDriver
+from boreas.drivers.container_plan import name_beside
 from boreas.testing.workbench import KilledHere, Scope, a_release
 
 
@@ -54,7 +55,7 @@ async def test_the_new_one_replaces_the_old_one_which_is_kept_stopped(
     outcome = await driver.activate(scope.bench(v2, previous=v1))
 
     assert outcome.ok, outcome.reason
-    assert docker.names() == {"shop", "shop.rel_v1"}
+    assert docker.names() == {"shop", name_beside("shop", "rel_v1")}
     assert docker.names(running=True) == {"shop"}
     assert page_of("shop") == "page v2"
 
@@ -77,7 +78,7 @@ async def test_going_back_makes_the_container_again_when_it_is_gone(driver, scop
     v1, v2 = a_version("v1"), a_version("v2")
     await driver.activate(scope.bench(v1))
     await driver.activate(scope.bench(v2))
-    docker("rm", "shop.rel_v1")
+    docker("rm", name_beside("shop", "rel_v1"))
 
     assert (await driver.revert(scope.bench(v1))).ok
     assert page_of("shop") == "page v1"
@@ -94,7 +95,7 @@ async def test_a_staged_container_is_checked_while_the_old_one_is_live(
 
     assert staged.ok
     assert checked.ok, checked.reason
-    assert docker.names(running=True) == {"shop", "shop.rel_v2"}
+    assert docker.names(running=True) == {"shop", name_beside("shop", "rel_v2")}
     assert page_of("shop") == "page v1"
     assert (await driver.activate(bench)).ok
     assert (await driver.check(bench)).ok
@@ -144,7 +145,7 @@ async def test_a_fixed_host_port_stops_the_old_one_first(driver, scope, docker, 
 
     assert (await driver.revert(scope.bench(v1, previous=v1))).ok
     assert page_at(port) == "page v1"
-    assert docker.names() == {"shop", "shop.rel_v2"}
+    assert docker.names() == {"shop", name_beside("shop", "rel_v2")}
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,7 @@ async def test_an_agent_killed_in_the_middle_just_does_it_once_more(
     bench.die_saying = None
     assert (await driver.activate(bench)).ok
 
-    assert docker.names() == {"shop", "shop.rel_v1"}
+    assert docker.names() == {"shop", name_beside("shop", "rel_v1")}
     assert docker.names(running=True) == {"shop"}
     assert page_of("shop") == "page v2"
 
@@ -183,7 +184,7 @@ async def test_what_a_cancelled_deployment_left_running_is_stopped(driver, scope
 
     await driver.stage(scope.bench(a_version("v3")))
 
-    assert docker.names(running=True) == {"shop", "shop.rel_v3"}
+    assert docker.names(running=True) == {"shop", name_beside("shop", "rel_v3")}
 
 
 async def test_a_foreign_container_of_that_name_is_never_touched(driver, scope, docker):
@@ -286,7 +287,11 @@ async def test_retire_keeps_the_last_five_and_what_a_rollback_needs(driver, scop
 
     await driver.retire(scope.bench(a_version("v8"), keep_releases=("rel_v2",)))
 
-    kept = {"shop", "shop.rel_v2", *(f"shop.rel_v{number}" for number in range(4, 8))}
+    kept = {
+        "shop",
+        name_beside("shop", "rel_v2"),
+        *(name_beside("shop", f"rel_v{number}") for number in range(4, 8)),
+    }
     assert docker.names() == kept
     assert docker("images", "--quiet", "boreas-demo:v1"), "a local image may be the only copy"
 
