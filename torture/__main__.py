@@ -4,14 +4,16 @@ Each fault has a share of the minutes and a number of rounds, whichever is over 
 """
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
+import structlog
 
-from torture import cuts, databases, disks, kills, races
+from torture import cuts, databases, disks, kills, races, stores
 from torture.site import temporary_directory
 from torture.tally import Dose, Tally
 
@@ -38,6 +40,8 @@ FAULTS = {
     "stop_postgres": Fault(databases.stop_postgres, rounds=3, share=0.06),
     "fill_server_disk": Fault(disks.fill_server_disk, rounds=5, share=0.04),
     "fill_agent_disk": Fault(disks.fill_agent_disk, rounds=5, share=0.04),
+    "fail_at_random": Fault(stores.fail_at_random, rounds=1000, share=0.04),
+    "fail_nth_write": Fault(stores.fail_nth_write, rounds=200, share=0.04),
     "races_on_sqlite": Fault(races.races_on_sqlite, rounds=1000, share=0.05),
     "races_on_postgres": Fault(races.races_on_postgres, rounds=1000, share=0.05),
     "lock_sqlite": Fault(databases.lock_sqlite, rounds=3, share=0.05),
@@ -53,6 +57,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", action="store_true", help="leave the directories for a look")
     options = parser.parse_args()
+    # What the parts of this process say of their faults is not the result.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     clean = True
     for name in options.only or FAULTS:
         fault = FAULTS[name]

@@ -176,7 +176,14 @@ class SqlStore:
     async def _commit(self, unit: Unit) -> None:
         await unit.pending.flush()
         await self._crier.notify(unit.connection, unit.announced)
-        await unit.connection.commit()
+        try:
+            await unit.connection.commit()
+        except BaseException:
+            # It may stand all the same, so whoever was to hear of it looks. SQLite would keep the
+            # transaction open, and its lock with it, for as long as the connection lives.
+            self._crier.cry(unit.announced)
+            await unit.connection.invalidate()
+            raise
         for deployment in unit.saved.values():
             self._recall.committed(deployment)
         for follow_up in unit.after_commit:
