@@ -19,11 +19,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture
-def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+def golden(request: pytest.FixtureRequest) -> Callable[..., None]:
     """`golden("name.txt", text)`: the text must be what the file says."""
 
-    def compare(name: str, text: str) -> None:
-        path = GOLDEN / name
+    def compare(name: str, text: str, folder: Path = GOLDEN) -> None:
+        path = folder / name
         if request.config.getoption("--update-golden"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")

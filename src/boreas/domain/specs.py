@@ -230,14 +230,13 @@ def staging_obstacle(driver: DriverKind, spec: Mapping[str, Any]) -> str | None:
             assert_never(parsed)
 
 
-def downtime(driver: DriverKind, spec: Mapping[str, Any]) -> str | None:
-    """The sentence that a plan says when making a version live must interrupt service, or None.
+def interrupts(driver: DriverKind, spec: Mapping[str, Any]) -> bool:
+    """Making a version live must interrupt service, which a plan says before.
 
-    Only what is certain is said: whether a script or a `post_deploy` interrupts is its author's
+    Only what is certain counts: whether a script or a `post_deploy` interrupts is its author's
     doing and cannot be known here.
     """
-    obstacle = staging_obstacle(driver, spec) if driver is DriverKind.CONTAINER else None
-    return f"this will cause downtime: {obstacle}" if obstacle else None
+    return driver is DriverKind.CONTAINER and not can_stage(driver, spec)
 
 
 def _port_obstacle(spec: ContainerSpec) -> str | None:

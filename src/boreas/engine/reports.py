@@ -24,11 +24,6 @@ from boreas.engine.draft import Draft
 from boreas.engine.snapshot import Decision, LiveChange
 
 
-def apply_report(deployment: Deployment, report: ExecutionReport, now: datetime) -> Decision:
-    """One report; `next` is the very same deployment if it was no news."""
-    return apply_reports(deployment, (report,), now)
-
-
 def apply_reports(
     deployment: Deployment, reports: Iterable[ExecutionReport], now: datetime
 ) -> Decision:

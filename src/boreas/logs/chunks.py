@@ -56,11 +56,6 @@ class Chunk:
         return bool(self.flags & FORCED)
 
     @property
-    def line_count(self) -> int:
-        """Lines that are complete with this chunk, a cut one among them."""
-        return self.payload.count(b"\n") + self.forced
-
-    @property
     def size(self) -> int:
         """Bytes of the whole chunk."""
         return HEADER.size + len(self.payload)
@@ -103,25 +98,6 @@ def _end_of_chunk(encoded: bytes, position: int) -> int | None:
         raise BadChunk(f"no log chunk at byte {position}")
     end: int = body + length
     return end if end <= len(encoded) else None
-
-
-class ChunkDecoder:
-    """Finds chunks in bytes that arrive in any pieces."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    @property
-    def unfinished(self) -> int:
-        """Bytes kept back of a chunk that is not all there."""
-        return len(self._rest)
-
-    def feed(self, received: bytes) -> tuple[Chunk, ...]:
-        """The chunks that are whole now. Raises `BadChunk`."""
-        encoded = self._rest + received
-        chunks = tuple(decode(encoded))
-        self._rest = encoded[sum(chunk.size for chunk in chunks) :]
-        return chunks
 
 
 def spoken(text: str, micros: int) -> bytes:

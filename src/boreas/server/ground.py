@@ -13,7 +13,7 @@ from boreas.domain.ids import ApplicationId, DeploymentId, ReleaseId
 from boreas.domain.images import image_of
 from boreas.domain.orders import DriverKind, ReleaseBody
 from boreas.domain.projects import Application, Environment, Version
-from boreas.domain.specs import can_stage, downtime, staging_obstacle
+from boreas.domain.specs import can_stage, interrupts, staging_obstacle
 from boreas.engine.plan import Ground, PlannedApplication
 from boreas.engine.snapshot import ReleaseView
 from boreas.server.deployment_bodies import ApplicationNames, ids_by_name
@@ -140,7 +140,7 @@ def view_of(body: ReleaseBody) -> ReleaseView:
         can_stage=can_stage(body.driver, body.spec),
         cannot_stage_because=staging_obstacle(body.driver, body.spec) or "",
         health_check=body.health_check,
-        interrupts=downtime(body.driver, body.spec) is not None,
+        interrupts=interrupts(body.driver, body.spec),
     )
 
 

@@ -149,13 +149,6 @@ class SqlDeployments:
             raise NotFound(f"There is no deployment `{deployment_id}`.")
         return found[deployment_id]
 
-    async def with_number(self, number: int) -> DeploymentId | None:
-        """The id of "#12"."""
-        table = tables.deployments
-        query = select(table.c.id).where(table.c.number == number)
-        found = await self._unit.connection.scalar(query)
-        return None if found is None else DeploymentId(found)
-
     async def page(
         self,
         wanted: Wanted,

@@ -46,7 +46,6 @@ class Life:
         self.rollout = rollout
         self.chance = chance
         self.sent = 0
-        self.stopped_at: int | None = None
         self.ended: Deployment | None = None
         self.check()
 

@@ -174,10 +174,6 @@ class MemoryDeployments:
             raise NotFound(f"There is no deployment `{deployment_id}`.")
         return row.deployment
 
-    async def with_number(self, number: int) -> DeploymentId | None:
-        rows = self._draft.deployments.values()
-        return next((r.deployment.id for r in rows if r.deployment.number == number), None)
-
     async def page(
         self,
         wanted: Wanted,

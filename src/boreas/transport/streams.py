@@ -194,10 +194,6 @@ class ControlChannel(_Reading):
             assert self._link.closing is not None
             raise LinkClosed(self._link.closing) from ended
 
-    async def drained(self) -> None:
-        """Wait until everything said so far has left; raises `LinkClosed`."""
-        await self._link.drain(CONTROL_STREAM, at_most=0)
-
     async def __aiter__(self) -> AsyncIterator[Frame]:
         while True:
             yield await self.receive()

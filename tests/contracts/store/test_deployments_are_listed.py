@@ -63,11 +63,7 @@ async def test_a_list_is_bare_unless_the_whole_is_wanted(scene):
     assert whole == first
 
 
-async def test_a_deployment_is_found_by_its_number(scene):
-    first = await scene.deploy()
-
+async def test_an_unknown_deployment_is_not_found(scene):
     async with scene.store.reading() as tx:
-        assert await tx.deployments.with_number(first.number) == first.id
-        assert await tx.deployments.with_number(99) is None
         with pytest.raises(NotFound):
             await tx.deployments.get("dep_nothing")

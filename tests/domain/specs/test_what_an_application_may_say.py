@@ -15,7 +15,7 @@ from boreas.domain.specs import (
     PortMapping,
     can_stage,
     check_application,
-    downtime,
+    interrupts,
     parse_container,
     parse_git_pull,
     parse_health_check,
@@ -179,16 +179,17 @@ def test_a_script_application_without_stage_cannot_be_staged_beside_itself():
 
 def test_a_checkout_can_always_be_staged():
     assert can_stage(DriverKind.GIT_PULL, GIT)
-    assert downtime(DriverKind.GIT_PULL, GIT) is None
+    assert not interrupts(DriverKind.GIT_PULL, GIT)
 
 
 def test_a_fixed_host_port_means_downtime_and_the_sentence_names_it():
     spec = {**CONTAINER, "ports": ["8080:80"]}
 
     assert not can_stage(DriverKind.CONTAINER, spec)
-    assert downtime(DriverKind.CONTAINER, spec) == (
-        "this will cause downtime: the host port 8080 is fixed, so the old container must stop "
-        "before the new one can start; name a `proxy` to avoid it"
+    assert interrupts(DriverKind.CONTAINER, spec)
+    assert staging_obstacle(DriverKind.CONTAINER, spec) == (
+        "the host port 8080 is fixed, so the old container must stop before the new one can start; "
+        "name a `proxy` to avoid it"
     )
 
 
@@ -196,11 +197,11 @@ def test_a_proxy_takes_the_downtime_away():
     spec = {**CONTAINER, "ports": ["8080:80"], "proxy": PROXY}
 
     assert can_stage(DriverKind.CONTAINER, spec)
-    assert downtime(DriverKind.CONTAINER, spec) is None
+    assert not interrupts(DriverKind.CONTAINER, spec)
 
 
 def test_downtime_is_said_for_containers_only_because_scripts_may_do_anything():
-    assert downtime(DriverKind.SCRIPT, SCRIPT) is None
+    assert not interrupts(DriverKind.SCRIPT, SCRIPT)
     assert "no `stage` script" in (staging_obstacle(DriverKind.SCRIPT, SCRIPT) or "")
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boreas.domain.events import ExecutionReport
-from boreas.engine.reports import apply_report, apply_reports
+from boreas.engine.reports import apply_reports
 from boreas.testing.builders import NOON, a_ground, a_step, a_strategy, an_application, live_with
 from boreas.testing.rollout import Rollout
 
@@ -195,7 +195,7 @@ def test_a_finished_deployment_takes_no_news():
     rollout = a_rollout(hosts=1)
     rollout.run()
 
-    decision = apply_report(rollout.deployment, news(outcome="failed"), NOON)
+    decision = apply_reports(rollout.deployment, [news(outcome="failed")], NOON)
 
     assert decision.next is rollout.deployment
 
@@ -229,7 +229,7 @@ def test_the_first_end_of_an_order_is_its_only_end(reports):
     deployment = a_rollout().deployment
     ends = []
     for report in reports:
-        deployment = apply_report(deployment, report, NOON).next
+        deployment = apply_reports(deployment, [report], NOON).next
         if deployment.executions[0].completed_at is not None:
             ends.append(deployment.executions[0])
 
@@ -250,6 +250,6 @@ def test_one_by_one_is_as_good_as_all_together(reports):
     together = apply_reports(start, reports, NOON).next
     one_by_one = start
     for report in reports:
-        one_by_one = apply_report(one_by_one, report, NOON).next
+        one_by_one = apply_reports(one_by_one, [report], NOON).next
 
     assert one_by_one.executions == together.executions

@@ -1,5 +1,7 @@
 """One table for each kind of state; terminal states are final; diagrams are drawn from them."""
 
+from pathlib import Path
+
 import pytest
 
 from boreas.domain.deployments import (
@@ -23,6 +25,13 @@ TABLES = {
     "task": (NEXT_OF_TASK, TaskState),
     "execution": (NEXT_OF_EXECUTION, ExecutionState),
 }
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = """# State machines
+
+Drawn from the tables in `boreas.engine.transitions`, which every change of state passes. A state
+that leads to the end is final. A task's may still be left: a retry in place reopens it, and going
+back takes it back. After a change of a table: `pytest tests/engine/transitions --update-golden`.
+"""
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -100,9 +109,17 @@ def test_a_way_that_the_table_does_not_have_is_a_bug(require, old, new):
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_the_diagram_shows_every_transition(name, golden):
+def test_the_diagram_shows_every_transition(name):
     table, _ = TABLES[name]
     text = mermaid(table)
 
     assert text.count("-->") == 1 + sum(len(them) or 1 for them in table.values())
-    golden(f"{name}_states.mmd", text)
+
+
+def test_the_docs_show_the_tables_as_they_are(golden):
+    parts = [
+        f"\n## {name.capitalize()}\n\n```mermaid\n{mermaid(table)}```\n"
+        for name, (table, _) in TABLES.items()
+    ]
+
+    golden("state-machines.md", PAGE + "".join(parts), folder=DOCS)

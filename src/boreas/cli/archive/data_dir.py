@@ -60,7 +60,8 @@ def copy_database(source: Path, target: Path) -> None:
         closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=30)) as before,
         closing(sqlite3.connect(target)) as after,
     ):
-        before.backup(after, pages=4096)
+        # In one go: copied in steps, it would begin anew at every commit in between.
+        before.backup(after)
         after.execute("PRAGMA journal_mode=DELETE")
     target.chmod(0o600)
 

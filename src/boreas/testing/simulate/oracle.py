@@ -57,23 +57,10 @@ def is_blue_green(strategy: Strategy) -> bool:
 def batches(
     strategy: Strategy, targets: Sequence[TargetId], *, first: bool
 ) -> list[list[TargetId]]:
-    """Which targets are started together, in turn. `steps_of_batches` has the steps."""
-    return [batch for _, batch in _cut(strategy, targets, first=first)]
-
-
-def step_of_each_batch(
-    strategy: Strategy, targets: Sequence[TargetId], *, first: bool
-) -> list[int]:
-    """The index of the step behind each batch."""
-    return [step for step, _ in _cut(strategy, targets, first=first)]
-
-
-def _cut(
-    strategy: Strategy, targets: Sequence[TargetId], *, first: bool
-) -> list[tuple[int, list[TargetId]]]:
+    """Which targets are started together, in turn."""
     if is_blue_green(strategy):
-        return [(0, list(targets))]
-    cut: list[tuple[int, list[TargetId]]] = []
+        return [list(targets)]
+    cut: list[list[TargetId]] = []
     done = 0
     for index, step in enumerate([*strategy.steps, None]):
         if first and step is not None and 0 < step.canary_ratio < 1:
@@ -81,7 +68,7 @@ def _cut(
         upto = _upto(step, len(targets), done)
         size = _size(_step_or_last(strategy, index, first=first), len(targets), upto - done)
         while done < upto:
-            cut.append((index, list(targets[done : min(done + size, upto)])))
+            cut.append(list(targets[done : min(done + size, upto)]))
             done = min(done + size, upto)
     return cut
 

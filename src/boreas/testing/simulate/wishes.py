@@ -31,7 +31,6 @@ class Crowd:
     ledger: Ledger
     world: worlds.World
     grounds: dict[DeploymentId, Ground] = field(default_factory=dict)
-    refusals: int = 0
 
     # --- making deployments --------------------------------------------------------------------
 
@@ -115,7 +114,6 @@ class Crowd:
             try:
                 decision = wish(deployment)
             except BoreasError as refused:
-                self.refusals += 1
                 return f"{words} {deployment.id}: refused, {refused.message}"
             await tx.work.save(deployment, decision.next, wake_at=now, now=now)
             await tx.work.change_live(decision.next, decision.live, now)
