@@ -110,6 +110,10 @@ class Outbox(Protocol):
         """Everything this agent has not acknowledged, oldest first."""
         ...
 
+    async def agents(self) -> Collection[AgentId]:
+        """Whoever has not acknowledged something."""
+        ...
+
     async def taken(self, ids: Collection[int]) -> None:
         """The agents have these in their journals."""
         ...

@@ -48,6 +48,11 @@ class StoreRegistry:
         async with self._store.reading() as tx:
             return await tx.outbox.for_agent(agent_id)
 
+    async def promised(self) -> Collection[AgentId]:
+        """Agents that have not acknowledged something."""
+        async with self._store.reading() as tx:
+            return await tx.outbox.agents()
+
     async def unfinished_orders(self, agent_id: AgentId) -> Sequence[OrderId]:
         """Orders the agent acknowledged and has not finished."""
         async with self._store.reading() as tx:

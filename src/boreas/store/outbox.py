@@ -55,6 +55,11 @@ class SqlOutbox:
             for row in await self._unit.connection.execute(query)
         ]
 
+    async def agents(self) -> Collection[AgentId]:
+        await self._unit.pending.flush()
+        waiting = select(tables.outbox.c.agent_id).distinct()
+        return {AgentId(row.agent_id) for row in await self._unit.connection.execute(waiting)}
+
     async def taken(self, ids: Collection[int]) -> None:
         await self._unit.pending.flush()
         table = tables.outbox

@@ -29,6 +29,9 @@ class MemoryOutbox:
         rows = [row for row in self._draft.outbox.values() if row.agent_id == agent_id]
         return sorted(rows, key=lambda row: row.id)
 
+    async def agents(self) -> Collection[AgentId]:
+        return {row.agent_id for row in self._draft.outbox.values()}
+
     async def taken(self, ids: Collection[int]) -> None:
         outbox = self._draft.write("outbox")
         for id_ in ids:

@@ -50,6 +50,16 @@ async def test_numbers_grow_from_transaction_to_transaction(scene):
     assert ids == sorted(set(ids))
 
 
+async def test_whoever_has_not_acknowledged_something_is_named(scene):
+    first = await scene.deploy(targets=2)
+    stored = await put(scene, promise(first, 0), promise(first, 0), promise(first, 1))
+    async with scene.store.transaction() as tx:
+        await tx.outbox.taken([stored[2].id])
+
+    async with scene.store.reading() as tx:
+        assert list(await tx.outbox.agents()) == [stored[0].agent_id]
+
+
 async def test_what_an_agent_has_is_forgotten(scene):
     first = await scene.deploy(apps=2)
     one, two = await put(scene, promise(first, 0), promise(first, 3))

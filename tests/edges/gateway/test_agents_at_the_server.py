@@ -6,7 +6,8 @@ import pytest
 from tests.edges.gateway.conftest import House
 from tests.support.eventually import eventually
 
-from boreas.domain.ids import AgentId
+from boreas.domain.ids import AgentId, DeploymentId
+from boreas.domain.outbox import OutboxKind, OutboxRow
 from boreas.logs.chunks import spoken
 from boreas.logs.pages import Window
 from boreas.logs.reading import Query
@@ -288,3 +289,23 @@ async def test_an_agent_may_drop_the_logs_of_orders_that_nobody_knows(house: Hou
     stored = await next_of(dialled, LogStored)
     assert isinstance(stored, LogStored)
     assert stored.offset > 2**60
+
+
+async def test_an_order_that_nobody_told_of_is_found_by_looking(house: House) -> None:
+    dialled, order = await agent_with_an_order(house)
+    untold = OutboxRow(
+        agent_id=AgentId(dialled.welcomed.welcome.agent_id),
+        kind=OutboxKind.ORDER,
+        order_id="dep0.1#2",
+        deployment_id=DeploymentId("dep0"),
+        scope=order.scope,
+        fence=order.fence,
+        body=order.body,
+    )
+    async with house.store.transaction() as tx:
+        await tx.outbox.put([untold])
+
+    await house.gateway.fetch_promised()
+
+    found = await next_of(dialled, Order)
+    assert found.order_id == "dep0.1#2"

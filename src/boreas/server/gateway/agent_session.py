@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from cryptography import x509
 
-from boreas.domain.errors import BoreasError
+from boreas.domain.errors import BoreasError, Unavailable
 from boreas.domain.events import ExecutionReport
 from boreas.domain.ids import AgentId
 from boreas.domain.outbox import OutboxKind, OutboxRow
@@ -47,6 +47,7 @@ log = structlog.get_logger(__name__)
 _SILENCE_IDLE = 3 * HEARTBEAT_SECONDS
 _SILENCE_BUSY = 5 * BUSY_HEARTBEAT_SECONDS
 _PROBE_SECONDS = 1.5
+_OUTAGE_REST_SECONDS = 1.0
 
 
 class AgentSession:
@@ -127,7 +128,14 @@ class AgentSession:
     async def _send_promises(self) -> None:
         while True:
             await self._fetch.wait()
-            for row in await self._parts.registry.promises(self.agent_id):
+            try:
+                rows = await self._parts.registry.promises(self.agent_id)
+            except Unavailable:
+                # The link is good; only the database is away for a moment.
+                await self._clock.sleep(_OUTAGE_REST_SECONDS)
+                self._fetch.raise_()
+                continue
+            for row in rows:
                 self.deliver(row)
 
     # --- in ---------------------------------------------------------------------------------

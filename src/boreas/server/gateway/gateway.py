@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from boreas.domain.errors import Unavailable
+from boreas.domain.errors import NoSpace, Unavailable
 from boreas.domain.ids import AgentId, ServerId
 from boreas.domain.outbox import OutboxRow
 from boreas.kit.ids import jittered
@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 # After a stop, agents come back spread over time: about 300 handshakes a second at most.
 _RETURNS_PER_SECOND = 300
+_LOOK_EVERY_SECONDS = 5.0
 
 
 class Gateway:
@@ -76,6 +77,24 @@ class Gateway:
                 self.fetch_for(AgentId(agent_id))
             elif session := self._sessions.get(AgentId(agent_id)):
                 await self._close_if_revoked(session)
+
+    async def keep_looking(self) -> None:
+        """Look from time to time for promises that nobody told of, for ever.
+
+        A NOTIFY is lost while the connection that listens is down, and so is the news of a commit
+        whose answer was lost: that must cost seconds, never the order.
+        """
+        while True:
+            await self._parts.clock.sleep(jittered(_LOOK_EVERY_SECONDS, by=0.2))
+            try:
+                await self.fetch_promised()
+            except (Unavailable, NoSpace) as outage:
+                log.warning("promises not seen", action="look_failed", reason=outage.message)
+
+    async def fetch_promised(self) -> None:
+        """Have every agent here fetch what it has not acknowledged; what was sent is not resent."""
+        for agent_id in await self._parts.registry.promised():
+            self.fetch_for(agent_id)
 
     def fetch_for(self, agent_id: AgentId) -> None:
         """The database may hold promises for this agent."""

@@ -32,6 +32,10 @@ class Registry(Protocol):
         """Everything the agent has not acknowledged, oldest first."""
         ...
 
+    async def promised(self) -> Collection[AgentId]:
+        """Agents that have not acknowledged something."""
+        ...
+
     async def unfinished_orders(self, agent_id: AgentId) -> Sequence[OrderId]:
         """Orders the agent acknowledged and has not finished."""
         ...

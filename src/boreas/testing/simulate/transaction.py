@@ -232,6 +232,9 @@ class SimTransaction:
     async def for_agent(self, agent_id: AgentId) -> Sequence[OutboxRow]:
         return self.tables.promises_to(agent_id)
 
+    async def agents(self) -> Collection[AgentId]:
+        return {row.agent_id for row in self.tables.outbox.values()}
+
     async def taken(self, ids: Collection[int]) -> None:
         for row_id in ids:
             self.remove(self.tables.outbox, row_id)
