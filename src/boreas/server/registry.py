@@ -26,7 +26,11 @@ class StoreRegistry:
             if known is not None and known.revoked_at is None:
                 return known
             token = await tx.enrol_tokens.use(secret_sha256, now)
-            await _must_be_free(tx, agent.name)
+            if known is not None:
+                await _make_room(tx, known)
+            namesake = await tx.agents.named(agent.name)
+            if namesake is not None:
+                await _make_room(tx, namesake)
             labels = {**agent.labels, **token.labels}
             enrolled = replace(agent, labels=labels, enrolled_by=token.id)
             await tx.agents.add(enrolled)
@@ -69,10 +73,13 @@ class StoreRegistry:
             return [each for each in ids if await _is_finished(tx, each)]
 
 
-async def _must_be_free(tx: SqlTransaction, name: str) -> None:
-    namesake = await tx.agents.named(name)
-    if namesake is not None:
-        raise Conflict(f"an agent named {name!r} is enrolled already")
+async def _make_room(tx: SqlTransaction, former: Agent) -> None:
+    """A revoked agent leaves its name and key to who comes anew, and nothing else: not its id."""
+    if former.revoked_at is None:
+        raise Conflict(f"an agent named {former.name!r} is enrolled already")
+    mark = f"revoked {former.id}"
+    name, key = f"{former.name} ({mark})", f"{mark}: {former.key_sha256}"
+    await tx.agents.change(replace(former, name=name, key_sha256=key))
 
 
 async def _is_finished(tx: SqlTransaction, deployment_id: DeploymentId) -> bool:

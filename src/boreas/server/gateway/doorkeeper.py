@@ -70,7 +70,8 @@ class RegistryDoorkeeper:
         except Unauthenticated as error:
             raise Refusal(RefusalCode.TOKEN_USED, error.message, _NEW_TOKEN) from error
         except Conflict as error:
-            raise Refusal(RefusalCode.NAME_TAKEN, error.message, "choose another --name") from error
+            mend = "choose another --name, or revoke the other one first"
+            raise Refusal(RefusalCode.NAME_TAKEN, error.message, mend) from error
         certificate = self._authority.sign_agent(csr_pem, agent.id, now)
         return Admission(welcome=await self._welcome(agent.id), certificate_der=der(certificate))
 
