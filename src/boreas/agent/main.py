@@ -5,7 +5,6 @@ Stopping the agent stops no command: keepers go on, and the next agent process a
 
 import asyncio
 import fcntl
-import logging
 import os
 import signal
 import sys
@@ -30,8 +29,8 @@ from boreas.agent.way import DialledWay, Way
 from boreas.domain.errors import BoreasError, Conflict, invalid
 from boreas.kit import lean
 from boreas.kit.clock import Clock, SystemClock
-from boreas.kit.last_words import unfailing
-from boreas.kit.tasks import TaskGroup
+from boreas.kit.last_words import log_to_stderr
+from boreas.kit.tasks import TaskGroup, first_error
 from boreas.transport.frames import Report
 from boreas.transport.identity import AgentVault
 from boreas.transport.refusals import Refusal, ServerNotTrusted
@@ -47,7 +46,7 @@ EXIT_REFUSED: Final = 78
 
 def main(argv: Sequence[str]) -> int:
     """Run an agent until SIGTERM or SIGINT; the exit code."""
-    _log_to_stderr()
+    log_to_stderr(structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]))
     try:
         settings = settings_from(argv)
         return asyncio.run(_run_until_stopped(settings))
@@ -75,7 +74,7 @@ async def _run_until_stopped(settings: AgentSettings) -> int:
             stop = tasks.start(stopped.wait, name="signals")
             await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
     except* (BoreasError, OSError) as group:
-        raise _first_of(group) from None
+        raise first_error(group) from None
     logger.info("agent stops", action="agent_stops")
     return EXIT_STOPPED
 
@@ -107,7 +106,9 @@ class Agent:
         """Take up what was under way, connect, serve."""
         lock = _lock(self._layout)
         journal = Journal(self._open_records(self._layout))
-        keepers = self.keepers = Keepers(self._layout.news_socket, self._clock)
+        keepers = self.keepers = Keepers(
+            self._layout.news_socket, self._clock, on_output=self._output_came
+        )
         try:
             async with TaskGroup("agent") as tasks:
                 await self._serve(tasks, journal, keepers)
@@ -139,6 +140,10 @@ class Agent:
         tasks.start(gatherer.run, name="facts")
         await self._uplink.stay_connected()
 
+    def _output_came(self, order_dir: Path) -> None:
+        if self._uplink is not None:
+            self._uplink.output_came(order_dir)
+
     def _tell(self, report: Report) -> None:
         if self._uplink is not None:
             self._uplink.tell(report)
@@ -164,26 +169,6 @@ def _lock(layout: Layout) -> int:
         os.close(lock)
         raise Conflict(f"another agent is using {layout.data_dir}") from None
     return lock
-
-
-def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error = group.exceptions[0]
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def _log_to_stderr() -> None:
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(unfailing(sys.stderr)),
-    )
 
 
 if __name__ == "__main__":

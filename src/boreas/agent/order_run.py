@@ -25,6 +25,7 @@ from boreas.agent.workspace import Workspace
 from boreas.domain.errors import BoreasError, CommandLost
 from boreas.domain.orders import DriverKind, OrderBody, Outcome, Verb, VerbOutcome
 from boreas.domain.ports import Driver
+from boreas.kit.bulkhead import Bulkhead
 from boreas.kit.clock import Clock
 from boreas.kit.tasks import TaskGroup
 from boreas.transport.frames import Report
@@ -117,6 +118,14 @@ class OrderRun:
         return Ending(Outcome.FAILED, reason)
 
     async def _verbs(self, bench: Workspace) -> Ending:
+        order = self._body.order_id
+        with Bulkhead(logger, "driver failed", action="driver_bug", order=order) as hull:
+            return await self._verbs_unless_refused(bench)
+        kind = type(hull.fault).__name__
+        reason = f"a fault in Boreas itself ({kind}); see the agent's own log"
+        return Ending(Outcome.FAILED, reason)
+
+    async def _verbs_unless_refused(self, bench: Workspace) -> Ending:
         try:
             return await self._each_verb(bench)
         except CommandLost as lost:
@@ -125,10 +134,6 @@ class OrderRun:
             return Ending(Outcome.FAILED, error.message)
         except OSError as error:
             return Ending(Outcome.FAILED, f"the node says: {error}")
-        except Exception as error:  # a driver's bug ends its order, never the agent
-            logger.exception("driver failed", action="driver_bug", order=self._body.order_id)
-            reason = f"a fault in Boreas itself ({type(error).__name__}); see the agent's own log"
-            return Ending(Outcome.FAILED, reason)
 
     async def _each_verb(self, bench: Workspace) -> Ending:
         result, exit_code = self._so_far()

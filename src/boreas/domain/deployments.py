@@ -250,7 +250,7 @@ class Execution:
     ignored: bool = False
     """A person said that this target does not count."""
     waiting_since: float | None = None
-    """Active time at which its turn came while its agent was away; None while nothing is awaited."""
+    """Active time at which its turn came while its agent was away; None while none is awaited."""
     ordered_at: datetime | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None

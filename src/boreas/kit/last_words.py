@@ -1,7 +1,27 @@
 """Where a process's own log goes: a stream that may fail, and must not take the process along."""
 
 import contextlib
+import logging
+import sys
 from typing import TextIO, cast
+
+import structlog
+from structlog.typing import Processor
+
+
+def log_to_stderr(renderer: Processor) -> None:
+    """Every line this process says of itself: level, time in UTC, fields, tracebacks."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(unfailing(sys.stderr)),
+        cache_logger_on_first_use=True,
+    )
 
 
 def unfailing(stream: TextIO) -> TextIO:

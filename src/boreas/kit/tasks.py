@@ -49,3 +49,11 @@ class TaskGroup:
         """Wait until every task started so far has ended by itself."""
         if self._tasks:
             await asyncio.wait(list(self._tasks))
+
+
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first cause of a group that failed, however deep the groups are nested."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

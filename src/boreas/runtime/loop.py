@@ -20,6 +20,7 @@ from boreas.domain.ids import DeploymentId
 from boreas.engine.decide import decide
 from boreas.engine.reports import apply_reports
 from boreas.engine.snapshot import Admission, Decision, Snapshot
+from boreas.kit.bulkhead import Bulkhead
 from boreas.kit.clock import Clock
 from boreas.kit.until import Hint
 from boreas.kit.values import replace
@@ -266,14 +267,12 @@ def _decided(
     snapshot: Snapshot, first: Decision, reports: Sequence[ExecutionReport], now: datetime
 ) -> Decision | None:
     """What the reports and the moment come to; None, and a word in the log, if the engine fails."""
-    try:
+    with Bulkhead(log, "cannot decide", action="decide_failed", deployment=first.next.id):
         if reports:
             news = apply_reports(first.next, reports, now)
             first, snapshot = _joined(first, news), _after(snapshot, news, now)
         return _joined(first, decide(snapshot, now))
-    except Exception:
-        log.exception("cannot decide", action="decide_failed", deployment=first.next.id)
-        return None
+    return None
 
 
 def _admitted(

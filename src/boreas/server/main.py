@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import logging
 import signal
 import sys
 from collections.abc import Sequence
@@ -13,7 +12,8 @@ import uvloop
 
 from boreas.domain.errors import BoreasError, InvalidInput
 from boreas.kit import lean
-from boreas.kit.last_words import unfailing
+from boreas.kit.last_words import log_to_stderr
+from boreas.kit.tasks import first_error
 from boreas.kit.until import Hint
 from boreas.server.settings import Settings, from_process
 from boreas.server.wiring import running_server
@@ -25,7 +25,7 @@ EXIT_USAGE: Final = 2
 
 def main(argv: Sequence[str]) -> int:
     """Run a server until SIGTERM or SIGINT; the exit code."""
-    _log_to_stderr()
+    log_to_stderr(structlog.processors.JSONRenderer(ensure_ascii=True))
     try:
         settings = from_process(argv)
         return uvloop.run(_run_until_stopped(settings))
@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
         return _failed(error)
     except BaseExceptionGroup as group:
         # Parts start inside task groups; what kept one from starting is a plain sentence still.
-        found = _first_of(group)
+        found = first_error(group)
         if not isinstance(found, BoreasError | OSError):
             raise
         return _failed(found)
@@ -50,13 +50,6 @@ def _failed(error: BoreasError | OSError) -> int:
     return EXIT_FAILED
 
 
-def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
 async def _run_until_stopped(settings: Settings) -> int:
     stop = Hint()
     loop = asyncio.get_running_loop()
@@ -67,17 +60,3 @@ async def _run_until_stopped(settings: Settings) -> int:
         print(server.greeting(), flush=True)
         await stop.wait()
     return EXIT_STOPPED
-
-
-def _log_to_stderr() -> None:
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=True),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(unfailing(sys.stderr)),
-        cache_logger_on_first_use=True,
-    )

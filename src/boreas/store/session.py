@@ -7,7 +7,7 @@ out after the commit, and only then.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Self
 
@@ -176,14 +176,13 @@ class SqlStore:
     async def _commit(self, unit: Unit) -> None:
         await unit.pending.flush()
         await self._crier.notify(unit.connection, unit.announced)
-        try:
-            await unit.connection.commit()
-        except BaseException:
+        async with AsyncExitStack() as on_error:
             # It may stand all the same, so whoever was to hear of it looks. SQLite would keep the
             # transaction open, and its lock with it, for as long as the connection lives.
-            self._crier.cry(unit.announced)
-            await unit.connection.invalidate()
-            raise
+            on_error.push_async_callback(unit.connection.invalidate)
+            on_error.callback(self._crier.cry, unit.announced)
+            await unit.connection.commit()
+            on_error.pop_all()
         for deployment in unit.saved.values():
             self._recall.committed(deployment)
         for follow_up in unit.after_commit:
@@ -228,12 +227,10 @@ def _reading_engine(engine: AsyncEngine) -> AsyncEngine:
 
 @asynccontextmanager
 async def _undone_on_error(unit: Unit) -> AsyncIterator[None]:
-    try:
+    with ExitStack() as on_error:
+        on_error.callback(unit.undo)
         yield
-    except BaseException:
-        for undo in unit.after_rollback:
-            undo()
-        raise
+        on_error.pop_all()
 
 
 async def _to_its_end(work: Callable[[], Awaitable[None]]) -> None:

@@ -33,3 +33,8 @@ class Unit:
     outbox_numbers: list[int] = field(default_factory=list)
     after_commit: list[Callable[[], None]] = field(default_factory=list)
     after_rollback: list[Callable[[], None]] = field(default_factory=list)
+
+    def undo(self) -> None:
+        """Take back what was done beside the database."""
+        for undo in self.after_rollback:
+            undo()

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import structlog
 from cryptography import x509
 
+from boreas.kit.bulkhead import Bulkhead
 from boreas.kit.clock import Clock
 from boreas.kit.tasks import TaskGroup
 from boreas.transport.admission import AdmittedAgent, Doorkeeper, admit_agent
@@ -70,13 +71,13 @@ class Reception:
 
     async def _receive(self, link: Link) -> None:
         try:
-            agent = await self._admit(link)
-            if agent is not None:
-                await self._on_agent(agent)
-        except Exception:
-            # must not end the task group, and with it the links of all the others.
-            log.exception("agent's session failed", peer=link.peer_address)
-            link.close(CloseCode.GOING_AWAY, "an error on the server ended this session")
+            # A fault must not end the task group, and with it the links of all the others.
+            with Bulkhead(log, "agent not received", peer=link.peer_address) as hull:
+                agent = await self._admit(link)
+                if agent is not None:
+                    await self._on_agent(agent)
+            if hull.fault is not None:
+                link.close(CloseCode.GOING_AWAY, "an error on the server ended this session")
         finally:
             link.close()
 

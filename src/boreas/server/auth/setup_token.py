@@ -6,7 +6,7 @@
 import hmac
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from boreas.domain.errors import Conflict
@@ -47,11 +47,10 @@ class SetupToken:
             self.path.rename(aside)
         except FileNotFoundError:
             raise Conflict("the setup token was used already") from None
-        try:
+        with ExitStack() as on_error:
+            on_error.callback(aside.rename, self.path)
             yield
-        except BaseException:
-            aside.rename(self.path)
-            raise
+            on_error.pop_all()
         aside.unlink()
 
     def burn(self) -> None:

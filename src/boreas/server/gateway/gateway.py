@@ -12,6 +12,7 @@ import structlog
 from boreas.domain.errors import NoSpace, Unavailable
 from boreas.domain.ids import AgentId, ServerId
 from boreas.domain.outbox import OutboxRow
+from boreas.kit.bulkhead import Bulkhead
 from boreas.kit.ids import jittered
 from boreas.runtime.ports import CHANNEL_AGENTS, CHANNEL_OUTBOX, Store
 from boreas.server.gateway.agent_session import AgentSession
@@ -120,9 +121,8 @@ class Gateway:
         if before is not None:
             before.close(CloseCode.REPLACED, "the agent came back on another link")
         try:
-            await session.run()
-        except Exception:
-            log.exception("agent session broke", action="session_broke", agent=session.name)
+            with Bulkhead(log, "session broke", action="session_broke", agent=session.name):
+                await session.run()
         finally:
             # Only the last session of an agent takes it offline.
             if self._sessions.get(session.agent_id) is session:

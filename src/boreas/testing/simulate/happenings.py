@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from boreas.domain.events import ExecutionReport
 from boreas.domain.ids import AgentId, ServerId
@@ -86,14 +87,14 @@ class Happenings:
         acts: list[Act] = []
         for wire in self.server.wires.values():
             if wire.to_agent:
-                acts.append(lambda wire=wire: self._to_agent(wire))  # type: ignore[misc]
+                acts.append(partial(self._to_agent, wire))
             if wire.to_server and wire.is_here:
-                acts.append(lambda wire=wire: self._to_server(wire))  # type: ignore[misc]
+                acts.append(partial(self._to_server, wire))
         return acts
 
     def _work(self) -> list[Act]:
         return [
-            lambda agent=agent, held=held: self._work_on(agent, held)  # type: ignore[misc]
+            partial(self._work_on, agent, held)
             for agent in self.agents.values()
             if agent.is_alive
             for held in agent.runnable()
@@ -103,11 +104,11 @@ class Happenings:
         acts: list[Act] = []
         for agent in self.agents.values():
             if agent.is_alive and not agent.is_gone and agent.id not in self.server.wires:
-                acts.append(lambda agent=agent: self._connect(agent))  # type: ignore[misc]
+                acts.append(partial(self._connect, agent))
             elif not agent.is_alive:
-                acts.append(lambda agent=agent: self._come_back(agent))  # type: ignore[misc]
+                acts.append(partial(self._come_back, agent))
         for agent_id in self.server.departures:
-            acts.append(lambda agent_id=agent_id: self._notice(agent_id))  # type: ignore[misc]
+            acts.append(partial(self._notice, agent_id))
         if any(lease and lease <= self.clock.now() for lease in self.ledger.servers.values()):
             acts.append(self._bury)
         return acts
@@ -117,14 +118,14 @@ class Happenings:
         acts: list[tuple[float, Act]] = []
         for agent in self.agents.values():
             if agent.id in self.server.wires:
-                acts.append((weather.cuts, lambda agent=agent: self._cut(agent)))  # type: ignore[misc]
+                acts.append((weather.cuts, partial(self._cut, agent)))
             if agent.is_alive:
                 acts += [
-                    (weather.crashes, lambda agent=agent: self._crash(agent)),  # type: ignore[misc]
-                    (weather.reboots, lambda agent=agent: self._reboot(agent)),  # type: ignore[misc]
-                    (weather.wipes, lambda agent=agent: self._wipe(agent)),  # type: ignore[misc]
+                    (weather.crashes, partial(self._crash, agent)),
+                    (weather.reboots, partial(self._reboot, agent)),
+                    (weather.wipes, partial(self._wipe, agent)),
                 ]
-                acts.append((weather.revocations, lambda agent=agent: self._revoke(agent)))  # type: ignore[misc]
+                acts.append((weather.revocations, partial(self._revoke, agent)))
         return [it for it in acts if it[0]]
 
     def _people(self) -> list[tuple[float, Act]]:
