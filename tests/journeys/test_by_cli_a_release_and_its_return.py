@@ -60,6 +60,7 @@ def test_two_applications_go_out_to_six_nodes_and_come_back(
     rows = cli.document("list")
     listed = rows["items"] if isinstance(rows, dict) else rows
     assert [each["status"] for each in listed] == ["success", "rolled_back", "success", "success"]
+    assert "back from v2 of api, web → prod" in cli.good("list")
     said = cli.good("logs", second, "--grep", "is live on n3")
     assert "web v2 is live on n3" in said
     history = cli.good("history", second)

@@ -76,6 +76,7 @@ def test_a_cycle_is_refused_naming_it(shop: Installation) -> None:
         ({"tasks": [{"id": "x", "type": "deploy"}]}, "tasks[0].appId", ""),
         ({"strategy": [{"batchSize": -1}]}, "strategy.steps[0].batchSize", ""),
         ({"strategy": [{"canaryRatio": 1.5}]}, "strategy.steps[0].canaryRatio", ""),
+        ({"tasks": []}, "tasks", "nothing would be deployed"),
         ({"strategie": []}, "strategie", ""),
     ],
 )

@@ -179,6 +179,9 @@ def new_task_requests(
     bodies: Sequence[NewTaskBody], names: ApplicationNames
 ) -> tuple[TaskRequest, ...]:
     """The tasks of a new deployment."""
+    if not bodies:
+        mend = "leave `tasks` out for a deploy and a health check of each application"
+        raise invalid("tasks", "names no task, so nothing would be deployed", mend)
     return tuple(
         new_task_request(body, names, place=f"tasks[{index}].", order=index)
         for index, body in enumerate(bodies)

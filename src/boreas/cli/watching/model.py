@@ -138,11 +138,12 @@ class DeploymentView:
 
 
 def heading_of(document: Json) -> str:
-    """`v2 of web → prod`, with as much of it as the document says."""
+    """`v2 of web → prod`, with as much of it as the document says; a return is called one."""
     applications = ", ".join(str(each) for each in document.get("applications") or ())
     environments = ", ".join(str(each) for each in document.get("environments") or ())
     version = _name(document, "version")
     what = f"{version} of {applications}" if applications else version
+    what = f"back from {what}" if document.get("rollbackOf") else what
     return f"{what} → {environments}" if environments else what
 
 
