@@ -15,12 +15,12 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import boreas
 from boreas.agent import steps
-from boreas.agent.shim import Spec
+from boreas.agent.shim import OUTPUT, Spec
 from boreas.agent.spoolfile import DEFAULT_LIMIT
 from boreas.domain.errors import BoreasError, CommandLost, Unavailable
 from boreas.kit.clock import Clock
@@ -128,8 +128,15 @@ def _spawn_launcher(requests: socket.socket, answers: socket.socket) -> subproce
 class Keepers:
     """Runs, watches and stops commands by their step directories."""
 
-    def __init__(self, news_socket: Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        news_socket: Path,
+        clock: Clock,
+        *,
+        on_output: Callable[[Path], None] = lambda order_dir: None,
+    ) -> None:
         self._clock = clock
+        self._on_output = on_output
         self._news_path = news_socket
         self._requests = itertools.count()
         self._launcher: Launcher | None = None
@@ -271,8 +278,10 @@ class Keepers:
 
     def _on_news(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            hint = self._hints.get(self._news.recv(4096).decode())
-            if hint is not None:
+            words = self._news.recv(4096).decode()
+            if words.startswith(OUTPUT):
+                self._on_output(Path(words.removeprefix(OUTPUT)).parent.parent)
+            elif (hint := self._hints.get(words)) is not None:
                 hint.raise_()
 
 

@@ -7,6 +7,7 @@ when the server is silent for too long. uplink.py makes the links and comes back
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import NamedTuple
 
 import structlog
@@ -115,6 +116,10 @@ class AgentLink:
         if report.kind == "finished":
             self._facts.look_soon.raise_()
             self._files.hint.raise_()
+
+    def output_came(self, order_dir: Path) -> None:
+        """A command of this order printed something."""
+        self._uploads.output_came(order_dir)
 
     def _introduce(self) -> None:
         self._facts.send_again()

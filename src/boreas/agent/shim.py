@@ -25,13 +25,19 @@ from typing import Any, NamedTuple, NoReturn
 from boreas.agent import steps
 from boreas.agent.kin import descendants, signal_all
 from boreas.agent.spoolfile import SpoolFile
-from boreas.agent.tap import PARTIAL_LINE_SECONDS, Drain, Tap
-from boreas.kit.stamp import now_us, pause
+from boreas.agent.tap import PARTIAL_LINE_SECONDS, Brake, Drain, Tap
+from boreas.kit.stamp import monotonic, now_us, pause
 from boreas.logs.chunks import STDERR, STDOUT, spoken
 
 _EXIT_ROOM = 512
+# A line is on its way at once; a flood is told of this often.
+_OUTPUT_NEWS_SECONDS = 0.02
 _PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+OUTPUT = "+"
+"""Begins a datagram that tells of output only."""
 
 
 class Spec(NamedTuple):
@@ -130,6 +136,7 @@ class _Keeper:
         self._claim = claim
         self._status: int | None = None
         self._is_stopping = False
+        self._news = _News(spec)
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def run(self, answers: socket.socket) -> None:
@@ -149,11 +156,11 @@ class _Keeper:
         _answer(answers, self._spec.request, "started")
         answers.close()
         self._note_exec_error(pipes.exec_error)
-        self._tell_agent()
+        self._news.look()
         left_open = self._follow(pipes)
         self._spool.note_drops()
         self._record_exit()
-        self._tell_agent()
+        self._news.look()
         if left_open:
             _swallow(left_open)
 
@@ -209,13 +216,18 @@ class _Keeper:
             os.set_blocking(fd, False)
             poll.register(fd, select.POLLIN)
         open_pipes = set(taps)
-        drain = Drain()
+        drain, brake = Drain(), Brake(self._spool)
         while not self._is_over(open_pipes, drain):
+            if brake.holds():
+                drain.hold()
+                self._wait_for_room()
+                continue
             for fd, _ in poll.poll(self._poll_milliseconds(taps)):
                 if fd == self._wake_read:
                     self._obey_signals()
                 elif taps[fd].pump():
                     drain.touch()
+                    self._news.output()
                 else:
                     poll.unregister(fd)
                     open_pipes.discard(fd)
@@ -224,6 +236,12 @@ class _Keeper:
         for tap in taps.values():
             tap.end()
         return sorted(open_pipes)
+
+    def _wait_for_room(self) -> None:
+        signals = select.poll()
+        signals.register(self._wake_read, select.POLLIN)
+        if signals.poll(20):
+            self._obey_signals()
 
     def _is_over(self, open_pipes: set[int], drain: Drain) -> bool:
         self._reap()
@@ -284,14 +302,33 @@ class _Keeper:
             return False
         return True
 
-    def _tell_agent(self) -> None:
-        """Best effort; the agent also looks by itself now and then."""
-        directory, _, name = self._spec.news.rpartition("/")
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as news:
-            news.setblocking(False)
-            # A path through /proc, because the address of a socket has at most 108 bytes.
-            fd = os.open(directory, os.O_PATH | os.O_CLOEXEC)
-            news.sendto(self._spec.step_dir.encode(), f"/proc/self/fd/{fd}/{name}")
+
+class _News:
+    """Datagrams to the agent. Best effort: it also looks by itself now and then."""
+
+    def __init__(self, spec: Spec) -> None:
+        directory, _, self._name = spec.news.rpartition("/")
+        self._step_dir = spec.step_dir
+        self._told = 0.0
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        # A path through /proc, because the address of a socket has at most 108 bytes.
+        self._directory = os.open(directory, os.O_PATH | os.O_CLOEXEC)
+
+    def look(self) -> None:
+        """The command has begun or ended."""
+        self._send(self._step_dir)
+
+    def output(self) -> None:
+        """It printed something."""
+        now = monotonic()
+        if now - self._told >= _OUTPUT_NEWS_SECONDS:
+            self._told = now
+            self._send(OUTPUT + self._step_dir)
+
+    def _send(self, words: str) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.sendto(words.encode(), f"/proc/self/fd/{self._directory}/{self._name}")
 
 
 def _only_wake(number: int, frame: object) -> None:

@@ -62,7 +62,7 @@ class SpoolFile:
             return True
         with self._locked():
             self._end = self._border()
-            is_full = self._is_full()
+            is_full = self.is_full()
             if not is_full and self._write_drop_note() and self._write(chunks):
                 return True
             self._dropped += len(chunks)
@@ -140,7 +140,8 @@ class SpoolFile:
             position += length
         return position
 
-    def _is_full(self) -> bool:
+    def is_full(self) -> bool:
+        """No more may be kept until the server has taken some."""
         return os.fstat(self._fd).st_blocks * 512 >= self._limit
 
     def _write_drop_note(self) -> bool:

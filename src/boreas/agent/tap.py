@@ -12,6 +12,10 @@ from boreas.logs.chunks import OutputSplitter
 PARTIAL_LINE_SECONDS = 0.2
 READ_BYTES = 256 * 1024
 
+# A full spool that is being emptied holds its command back instead of losing lines; when nothing
+# was taken from it for this long nobody is listening, and the command must not hang for that.
+PATIENCE_SECONDS = 5.0
+
 # After the command has ended, what it left in the pipes (a `tee` that still flushes) is waited for
 # this long in silence, and no longer than the second figure: a daemon may keep the pipe for ever.
 DRAIN_SILENCE_SECONDS = 0.2
@@ -52,6 +56,24 @@ class Tap:
         self._spool.append(self._splitter.end(now_us()))
 
 
+class Brake:
+    """Holds a command back that prints faster than the server stores."""
+
+    def __init__(self, spool: SpoolFile) -> None:
+        self._spool = spool
+        self._base = -1
+        self._since = 0.0
+
+    def holds(self) -> bool:
+        """Leave what it prints in its pipe: there will be room."""
+        if not self._spool.is_full():
+            return False
+        base, now = self._spool.base(), monotonic()
+        if base != self._base:
+            self._base, self._since = base, now
+        return now - self._since < PATIENCE_SECONDS
+
+
 class Drain:
     """The short wait for the last words after the command itself has ended."""
 
@@ -65,6 +87,10 @@ class Drain:
 
     def touch(self) -> None:
         self._last = monotonic()
+
+    def hold(self) -> None:
+        """Nobody may read now: the wait has not begun yet."""
+        self._began = None
 
     def is_done(self) -> bool:
         assert self._began is not None

@@ -112,6 +112,11 @@ class Uplink:
         if self._link is not None:
             self._link.tell(report)
 
+    def output_came(self, order_dir: Path) -> None:
+        """A command printed something: send it."""
+        if self._link is not None:
+            self._link.output_came(order_dir)
+
     async def stay_connected(self) -> None:
         """For ever; raises `Refusal` or `ServerNotTrusted` when trying again cannot help."""
         while True:

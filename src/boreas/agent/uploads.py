@@ -8,6 +8,7 @@ import asyncio
 import ctypes
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 
@@ -26,7 +27,7 @@ from boreas.transport.session import Session
 logger = structlog.get_logger(__name__)
 
 
-# Keepers do not tell of each line; a look at the size of a file costs microseconds.
+# Keepers tell of output, but not for certain; a look at the size of a file costs microseconds.
 LOOK_AGAIN_SECONDS = 0.1
 RETRY_SECONDS = 0.5
 
@@ -54,6 +55,7 @@ class Uploads:
         self._clock = clock
         self._settle = settle
         self._known: dict[OrderId, _Upload] = {}
+        self._by_directory: dict[str, _Upload] = {}
 
     def begin(self, tasks: TaskGroup, order_id: OrderId, *, offset: int) -> None:
         """Send what there is and what comes, from this offset on; a second call does nothing."""
@@ -68,6 +70,7 @@ class Uploads:
             return
         upload = _Upload(order, SpoolFile(path), self._session, self._clock, offset)
         self._known[order_id] = upload
+        self._by_directory[self._layout.order_dir(order_id).name] = upload
         tasks.start(upload.run, name=f"log of {order_id}")
         self.stored(order_id, offset)
 
@@ -79,6 +82,12 @@ class Uploads:
         upload = self._known.get(order_id)
         if upload is not None and upload.stored(offset):
             self._settle(order_id)
+
+    def output_came(self, order_dir: Path) -> None:
+        """A command of the order in this directory printed something."""
+        upload = self._by_directory.get(order_dir.name)
+        if upload is not None:
+            upload.hint.raise_()
 
     def look_again(self, order_id: OrderId) -> None:
         """Something happened to this order; its log may be complete."""
