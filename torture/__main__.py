@@ -13,7 +13,7 @@ from typing import NamedTuple
 import httpx
 import structlog
 
-from torture import cuts, databases, disks, kills, races, stores
+from torture import crowds, cuts, databases, disks, kills, races, stores
 from torture.site import temporary_directory
 from torture.tally import Dose, Tally
 
@@ -42,6 +42,9 @@ FAULTS = {
     "fill_agent_disk": Fault(disks.fill_agent_disk, rounds=5, share=0.04),
     "fail_at_random": Fault(stores.fail_at_random, rounds=1000, share=0.04),
     "fail_nth_write": Fault(stores.fail_nth_write, rounds=200, share=0.04),
+    "crowd_returns": Fault(crowds.crowd_returns, rounds=4, share=0.06),
+    "hostile_agents": Fault(crowds.hostile_agents, rounds=5, share=0.02),
+    "silent_readers": Fault(crowds.silent_readers, rounds=2, share=0.03),
     "races_on_sqlite": Fault(races.races_on_sqlite, rounds=1000, share=0.05),
     "races_on_postgres": Fault(races.races_on_postgres, rounds=1000, share=0.05),
     "lock_sqlite": Fault(databases.lock_sqlite, rounds=3, share=0.05),

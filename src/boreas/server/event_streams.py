@@ -19,7 +19,9 @@ from boreas.kit.tasks import TaskGroup
 # A revoked session must be gone within 5 s; two looks fit in.
 LOOK_SECONDS: Final = 2.0
 BEAT_SECONDS: Final = 15.0
-_HELD_BATCHES: Final = 4
+# With the one being sent and the one waiting to be held, three for each reader. They
+# are held as bytes, because the values they are made of take five times the room.
+_HELD_BATCHES: Final = 1
 
 HEADERS: Final = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -53,6 +55,8 @@ class ServerEvent:
 
 
 Put = Callable[[ServerEvent], Awaitable[None]]
+_Waiting = asyncio.Queue[bytes | None]
+"""Encoded events on their way to one reader; None is the end."""
 
 
 class Source(Protocol):
@@ -85,18 +89,21 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(name, value) for name, value in self.raw_headers if name != b"content-length"]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        waiting: asyncio.Queue[ServerEvent | None] = asyncio.Queue(_HELD_BATCHES)
+        waiting: _Waiting = asyncio.Queue(_HELD_BATCHES)
         async with TaskGroup("event stream") as tasks:
             reader = tasks.start(lambda: _until_gone(receive), name="reader")
             sender = tasks.start(lambda: self._send_all(waiting, send), name="sender")
             tasks.start(lambda: self._fill(waiting), name="source")
             await asyncio.wait((reader, sender), return_when=asyncio.FIRST_COMPLETED)
 
-    async def _fill(self, waiting: "asyncio.Queue[ServerEvent | None]") -> None:
-        await self._source.pour(waiting.put)
+    async def _fill(self, waiting: _Waiting) -> None:
+        async def put(event: ServerEvent) -> None:
+            await waiting.put(event.encoded())
+
+        await self._source.pour(put)
         await waiting.put(None)
 
-    async def _send_all(self, waiting: "asyncio.Queue[ServerEvent | None]", send: Send) -> None:
+    async def _send_all(self, waiting: _Waiting, send: Send) -> None:
         async def write(block: bytes, *, more: bool = True) -> None:
             await send({"type": "http.response.body", "body": block, "more_body": more})
 
@@ -108,9 +115,9 @@ class EventStream(Response):
                 await write(self._source.farewell().encoded(), more=False)
                 return
             now = self._clock.monotonic()
-            if isinstance(event, ServerEvent):
+            if isinstance(event, bytes):
                 beaten = now
-                await write(event.encoded())
+                await write(event)
             elif await self._source.is_over() and waiting.empty():
                 await write(self._source.farewell().encoded(), more=False)
                 return
@@ -127,9 +134,7 @@ class _Nothing:
     """No event came in time."""
 
 
-async def _next(
-    waiting: "asyncio.Queue[ServerEvent | None]", at_most: float
-) -> ServerEvent | _Nothing | None:
+async def _next(waiting: _Waiting, at_most: float) -> bytes | _Nothing | None:
     try:
         async with asyncio.timeout(at_most):
             return await waiting.get()
