@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.support.installation import Installation, Server
 from tests.support.waiting import until
 
@@ -70,11 +72,8 @@ def test_a_second_server_on_one_sqlite_file_is_refused_with_the_mend(
 ) -> None:
     second = Server(installation.servers[0].data_dir)
 
-    try:
+    with pytest.raises(AssertionError) as refused:
         second.start()
-    except AssertionError as refused:
-        assert "in use by server" in str(refused)
-        assert "PostgreSQL" in str(refused)
-    else:
-        second.kill()
-        raise AssertionError("the second server was let in")
+
+    assert "in use by server" in str(refused.value)
+    assert "PostgreSQL" in str(refused.value)
