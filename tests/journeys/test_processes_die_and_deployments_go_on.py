@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import pytest
-
 from tests.support.installation import Installation, Server
 from tests.support.waiting import until
 
