@@ -7,7 +7,7 @@ import pytest
 from tests.support.boreas_cli import NODES, Cli
 from tests.support.installation import PASSWORD, AgentProcess, Installation
 from tests.support.live import Live
-from tests.support.postgres import PrivatePostgres, postgres_binaries
+from tests.support.postgres import PrivatePostgres, running_postgres
 from tests.support.waiting import until
 
 
@@ -44,15 +44,7 @@ def live(tmp_path: Path) -> Live:
 
 @pytest.fixture(scope="session")
 def private_postgres() -> Iterator[PrivatePostgres]:
-    binaries = postgres_binaries()
-    if binaries is None:
-        pytest.skip("no PostgreSQL binaries in /usr/lib/postgresql")
-    cluster = PrivatePostgres(binaries)
-    try:
-        cluster.start()
-        yield cluster
-    finally:
-        cluster.stop()
+    yield from running_postgres()
 
 
 @pytest.fixture

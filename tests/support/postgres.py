@@ -4,11 +4,13 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from glob import glob
 from pathlib import Path
 
 import psycopg
+import pytest
 
 
 def postgres_binaries() -> Path | None:
@@ -70,3 +72,16 @@ class PrivatePostgres:
     @property
     def _data(self) -> str:
         return str(self.home / "data")
+
+
+def running_postgres() -> Iterator[PrivatePostgres]:
+    """A cluster until the fixture that yields from this one ends; skips without PostgreSQL."""
+    binaries = postgres_binaries()
+    if binaries is None:
+        pytest.skip("no PostgreSQL binaries in /usr/lib/postgresql")
+    cluster = PrivatePostgres(binaries)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()

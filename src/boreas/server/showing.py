@@ -1,9 +1,9 @@
 """Read deployments together with the names that their ids have, for the routes and live pushes."""
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, TypeVar
 
-from boreas.domain.deployments import Deployment
+from boreas.domain.deployments import Deployment, Task
 from boreas.domain.errors import NotFound
 from boreas.domain.ids import DeploymentId
 from boreas.engine.loaded import Loaded
@@ -13,15 +13,25 @@ from boreas.server.deployment_views import (
     DeploymentDetailView,
     DeploymentView,
     Names,
+    TaskView,
     deployment_view,
     detail_view,
 )
 from boreas.server.services import ServiceBundle
 from boreas.store import SqlTransaction as Transaction
 
+T = TypeVar("T", Task, TaskView)
 LAST_LINES: Final = 20
 # A graph of thousands of tasks is looked at task by task; their logs have routes of their own.
 MOST_TASKS_WITH_LINES: Final = 50
+
+
+def named_task(tasks: Iterable[T], task_id: str) -> T:
+    """The one with this id; `NotFound`."""
+    found = next((task for task in tasks if task.id == task_id), None)
+    if found is None:
+        raise NotFound(f"this deployment has no task {task_id!r}")
+    return found
 
 
 async def load(tx: Transaction, services: ServiceBundle, deployment_id: DeploymentId) -> Loaded:

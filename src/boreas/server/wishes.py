@@ -12,15 +12,30 @@ from datetime import datetime
 from boreas.domain.deployments import Deployment
 from boreas.domain.errors import NotFound
 from boreas.domain.events import Changed
-from boreas.domain.ids import DeploymentId
+from boreas.domain.ids import DeploymentId, TaskId
 from boreas.engine.snapshot import Decision
 from boreas.runtime.ports import CHANNEL_CHANGED, CHANNEL_DUE
+from boreas.server.deployment_bodies import CommentBody
 from boreas.server.services import ServiceBundle
 from boreas.store import SqlTransaction as Transaction
 
 Wish = Callable[[Deployment, datetime], Decision]
 """What one of `engine.people`'s functions makes of the locked deployment."""
+Answer = Callable[..., Decision]
+"""`engine.people.confirm` or `reject`."""
 WishWithGround = Callable[[Transaction, Deployment, datetime], Awaitable[Decision]]
+
+
+def answering(
+    answer: Answer, body: CommentBody | None, by: str, task_id: TaskId | None = None
+) -> Wish:
+    """A yes or no to an approval: the named one, a task's, or the only one that is open."""
+    said = body or CommentBody()
+
+    def wish(it: Deployment, now: datetime) -> Decision:
+        return answer(it, by, now=now, gate_id=said.gate_id, task_id=task_id, comment=said.comment)
+
+    return wish
 
 
 async def grant(services: ServiceBundle, deployment_id: DeploymentId, wish: Wish) -> Decision:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.postgres import PrivatePostgres, postgres_binaries
+from tests.support.postgres import PrivatePostgres, running_postgres
 
 from boreas.domain.deployments import (
     Deployment,
@@ -38,15 +38,7 @@ LATER = NOW + timedelta(minutes=1)
 
 @pytest.fixture(scope="session")
 def private_postgres() -> Iterator[PrivatePostgres]:
-    binaries = postgres_binaries()
-    if binaries is None:
-        pytest.skip("no PostgreSQL binaries in /usr/lib/postgresql")
-    cluster = PrivatePostgres(binaries)
-    try:
-        cluster.start()
-        yield cluster
-    finally:
-        cluster.stop()
+    yield from running_postgres()
 
 
 # --- the stores ----------------------------------------------------------------------------------

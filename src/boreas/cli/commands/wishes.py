@@ -77,34 +77,25 @@ _simple(pause, "pause", "paused", "Start no new batch until it is resumed.")
 _simple(resume, "resume", "resumed", "Go on after a pause.")
 
 
-@confirm.command(name="confirm")
-@verb
-async def confirm_deployment(
-    session: Session,
-    deployment: DeploymentArgument = "latest",
-    task: TaskOption = None,
-    gate: GateOption = None,
-    comment: CommentOption = None,
-    watch: WatchOption = False,
-) -> None:
-    """Say yes to what a deployment (or a task) waits for."""
-    found = await _ask(session, deployment, "confirm", task=task, body=_answer(comment, gate))
-    await _tell(session, found, "confirmed", watch=watch)
+def _answering(app: typer.Typer, wish: str, done: str, help_text: str) -> Callable[..., None]:
+    @verb
+    async def command(
+        session: Session,
+        deployment: DeploymentArgument = "latest",
+        task: TaskOption = None,
+        gate: GateOption = None,
+        comment: CommentOption = None,
+        watch: WatchOption = False,
+    ) -> None:
+        found = await _ask(session, deployment, wish, task=task, body=_answer(comment, gate))
+        await _tell(session, found, done, watch=watch)
+
+    command.__name__, command.__doc__ = wish, help_text
+    return app.command()(command)
 
 
-@reject.command(name="reject")
-@verb
-async def reject_deployment(
-    session: Session,
-    deployment: DeploymentArgument = "latest",
-    task: TaskOption = None,
-    gate: GateOption = None,
-    comment: CommentOption = None,
-    watch: WatchOption = False,
-) -> None:
-    """Say no to what a deployment (or a task) waits for."""
-    found = await _ask(session, deployment, "reject", task=task, body=_answer(comment, gate))
-    await _tell(session, found, "rejected", watch=watch)
+_answering(confirm, "confirm", "confirmed", "Say yes to what a deployment (or a task) waits for.")
+_answering(reject, "reject", "rejected", "Say no to what a deployment (or a task) waits for.")
 
 
 @cancel.command(name="cancel")

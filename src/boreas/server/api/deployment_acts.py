@@ -19,7 +19,7 @@ from boreas.server.deployment_bodies import CancelBody, CommentBody
 from boreas.server.deployment_views import DeploymentDetailView, detail_view
 from boreas.server.services import ServiceBundle, Services
 from boreas.server.showing import load, names_for, shown
-from boreas.server.wishes import Wish, announce, grant
+from boreas.server.wishes import Wish, announce, answering, grant
 from boreas.store import SqlTransaction as Transaction
 
 router = APIRouter(prefix="/api/v1/deployments/{deployment_id}", tags=["deployments"])
@@ -53,12 +53,7 @@ async def confirm_deployment(
     deployment_id: DeploymentId, caller: AnyUser, services: Services, body: Comment = None
 ) -> DeploymentDetailView:
     """Agree to the approval that is waited for; who and when are recorded."""
-    said = body or CommentBody()
-
-    def wish(it: Deployment, now: datetime) -> Decision:
-        return people.confirm(it, caller.name, now=now, gate_id=said.gate_id, comment=said.comment)
-
-    return await _granted(services, deployment_id, wish)
+    return await _granted(services, deployment_id, answering(people.confirm, body, caller.name))
 
 
 @router.post("/reject")
@@ -66,12 +61,7 @@ async def reject_deployment(
     deployment_id: DeploymentId, caller: AnyUser, services: Services, body: Comment = None
 ) -> DeploymentDetailView:
     """Refuse it: what was changed goes back; if nothing was, it is cancelled."""
-    said = body or CommentBody()
-
-    def wish(it: Deployment, now: datetime) -> Decision:
-        return people.reject(it, caller.name, now=now, gate_id=said.gate_id, comment=said.comment)
-
-    return await _granted(services, deployment_id, wish)
+    return await _granted(services, deployment_id, answering(people.reject, body, caller.name))
 
 
 @router.post("/pause")

@@ -6,7 +6,6 @@ from typing import Annotated
 from fastapi import APIRouter, Body
 
 from boreas.domain.deployments import Deployment
-from boreas.domain.errors import NotFound
 from boreas.domain.ids import DeploymentId, TaskId
 from boreas.engine import people, people_targets
 from boreas.engine.snapshot import Decision
@@ -14,8 +13,8 @@ from boreas.server.auth.callers import AnyUser
 from boreas.server.deployment_bodies import CommentBody
 from boreas.server.deployment_views import DeploymentDetailView
 from boreas.server.services import ServiceBundle, Services
-from boreas.server.showing import shown
-from boreas.server.wishes import Wish, grant
+from boreas.server.showing import named_task, shown
+from boreas.server.wishes import Wish, answering, grant
 
 router = APIRouter(prefix="/api/v1/deployments/{deployment_id}/tasks/{task_id}", tags=["tasks"])
 
@@ -26,8 +25,7 @@ async def _granted(
     services: ServiceBundle, deployment_id: DeploymentId, task_id: TaskId, wish: Wish
 ) -> DeploymentDetailView:
     def checked(deployment: Deployment, now: datetime) -> Decision:
-        if all(task.id != task_id for task in deployment.tasks):
-            raise NotFound(f"this deployment has no task {task_id!r}")
+        named_task(deployment.tasks, task_id)
         return wish(deployment, now)
 
     await grant(services, deployment_id, checked)
@@ -43,18 +41,7 @@ async def confirm_task(
     body: Comment = None,
 ) -> DeploymentDetailView:
     """Agree to the approval that this task waits for."""
-    said = body or CommentBody()
-
-    def wish(it: Deployment, now: datetime) -> Decision:
-        return people.confirm(
-            it,
-            caller.name,
-            now=now,
-            gate_id=said.gate_id,
-            task_id=task_id,
-            comment=said.comment,
-        )
-
+    wish = answering(people.confirm, body, caller.name, task_id)
     return await _granted(services, deployment_id, task_id, wish)
 
 
@@ -67,18 +54,7 @@ async def reject_task(
     body: Comment = None,
 ) -> DeploymentDetailView:
     """Refuse it: what was changed goes back."""
-    said = body or CommentBody()
-
-    def wish(it: Deployment, now: datetime) -> Decision:
-        return people.reject(
-            it,
-            caller.name,
-            now=now,
-            gate_id=said.gate_id,
-            task_id=task_id,
-            comment=said.comment,
-        )
-
+    wish = answering(people.reject, body, caller.name, task_id)
     return await _granted(services, deployment_id, task_id, wish)
 
 

@@ -11,7 +11,6 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from boreas.domain.deployments import Deployment, Task
-from boreas.domain.errors import NotFound
 from boreas.domain.ids import DeploymentId, TaskId
 from boreas.engine import edit
 from boreas.engine.plan import Ground
@@ -31,7 +30,7 @@ from boreas.server.deployment_bodies import (
 from boreas.server.deployment_views import Names, TaskView, task_view
 from boreas.server.ground import ground_of
 from boreas.server.services import ServiceBundle, Services
-from boreas.server.showing import load, names_for, shown
+from boreas.server.showing import load, named_task, names_for, shown
 from boreas.server.wishes import WishWithGround, grant_in, grant_with_ground
 from boreas.store import SqlTransaction as Transaction
 
@@ -47,6 +46,10 @@ class WorkflowSaved(V1View):
     success: bool = True
     message: str = "工作流已更新"
     revision: int
+
+
+def _edited(deployment: Deployment, revision: int | None) -> int:
+    return deployment.workflow_revision if revision is None else revision
 
 
 def _editing(make: Edit) -> WishWithGround:
@@ -76,7 +79,7 @@ async def replace_workflow(
             )
             for index, each in enumerate(body.tasks)
         ]
-        expected = deployment.workflow_revision if body.revision is None else body.revision
+        expected = _edited(deployment, body.revision)
         return edit.edit_workflow(
             deployment, requests, caller.name, ground=ground, expected=expected, now=now
         )
@@ -115,7 +118,7 @@ async def add_task(
             request,
             caller.name,
             ground=ground,
-            expected=revision or deployment.workflow_revision,
+            expected=_edited(deployment, revision),
             now=now,
         )
 
@@ -135,9 +138,7 @@ def _last_order(tasks: Sequence[Task]) -> int:
 
 
 def _one(deployment: Deployment, task_id: str, names: Names, now: datetime) -> TaskView:
-    task = next((each for each in deployment.tasks if each.id == task_id), None)
-    if task is None:
-        raise NotFound(f"this deployment has no task {task_id!r}")
+    task = named_task(deployment.tasks, task_id)
     executions = [each for each in deployment.executions if each.task_id == task_id]
     return task_view(deployment, task, executions, names, now)
 
@@ -145,11 +146,7 @@ def _one(deployment: Deployment, task_id: str, names: Names, now: datetime) -> T
 async def _shown_task(
     services: ServiceBundle, deployment_id: DeploymentId, task_id: str
 ) -> TaskView:
-    view = await shown(services, deployment_id)
-    found = next((task for task in view.tasks if task.id == task_id), None)
-    if found is None:
-        raise NotFound(f"this deployment has no task {task_id!r}")
-    return found
+    return named_task((await shown(services, deployment_id)).tasks, task_id)
 
 
 @router.get("/tasks/{task_id}")
@@ -174,16 +171,14 @@ async def change_task(
     def make(
         deployment: Deployment, ground: Ground, names: ApplicationNames, now: datetime
     ) -> Decision:
-        present = next((task for task in deployment.tasks if task.id == task_id), None)
-        if present is None:
-            raise NotFound(f"this deployment has no task {task_id!r}")
+        present = named_task(deployment.tasks, task_id)
         request = placed_task_request(body, task_id, present, names)
         return edit.update_task(
             deployment,
             request,
             caller.name,
             ground=ground,
-            expected=revision or deployment.workflow_revision,
+            expected=_edited(deployment, revision),
             now=now,
         )
 
@@ -222,7 +217,7 @@ async def delete_task(
             task_id,
             caller.name,
             ground=ground,
-            expected=revision or deployment.workflow_revision,
+            expected=_edited(deployment, revision),
             now=now,
         )
 

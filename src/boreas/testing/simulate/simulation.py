@@ -16,6 +16,7 @@ from boreas.testing.simulate.dice import Dice
 from boreas.testing.simulate.drive import SimClock
 from boreas.testing.simulate.happenings import Act, Happenings
 from boreas.testing.simulate.laws import LAWS, Law
+from boreas.testing.simulate.laws_of_the_queue import LAWS_OF_THE_QUEUE
 from boreas.testing.simulate.laws_of_truth import LAWS_OF_TRUTH
 from boreas.testing.simulate.ledger import AgentRow, Ledger
 from boreas.testing.simulate.listening import Ear, listening
@@ -24,7 +25,7 @@ from boreas.testing.simulate.truth import Truth
 from boreas.testing.simulate.weather import Limits, Weather, weather_of
 from boreas.testing.simulate.world import release_of, world_of
 
-ALL_LAWS: tuple[Law, ...] = (*LAWS, *LAWS_OF_TRUTH)
+ALL_LAWS: tuple[Law, ...] = (*LAWS, *LAWS_OF_THE_QUEUE, *LAWS_OF_TRUTH)
 MOST_STEPS_TO_THE_END = 6000
 LedgerOf = Callable[..., Ledger]
 
