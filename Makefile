@@ -27,14 +27,14 @@ test: setup parts ## every test, the fast ones first
 	@scripts/test
 
 check: setup ## format, lint, types, import contracts
-	$(RUN)/ruff format --check src tests bench
-	$(RUN)/ruff check src tests bench
+	$(RUN)/ruff format --check src tests bench torture
+	$(RUN)/ruff check src tests bench torture
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 
 format: setup ## put the code into the house's format
-	$(RUN)/ruff format src tests bench
-	$(RUN)/ruff check --fix src tests bench
+	$(RUN)/ruff format src tests bench torture
+	$(RUN)/ruff check --fix src tests bench torture
 
 simulate: setup ## random projects, faults and people against the engine: make simulate SEEDS=10000
 	@$(RUN)/python -m boreas.testing.simulate --seeds $(SEEDS) $(ARGS)

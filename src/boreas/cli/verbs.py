@@ -132,5 +132,6 @@ def _wear_signature(command: Callable[..., None], own: list[inspect.Parameter]) 
             for name, annotation in shared.items()
         ),
     ]
+    # `inspect.signature` looks here first; the type of a function does not have it.
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in parameters}

@@ -17,6 +17,7 @@ def as_if_not_installed(*modules: str) -> Iterator[None]:
     would pay 5 MB and a tenth of a second for it.
     """
     hidden = [name for name in modules if name not in sys.modules]
+    # None is how an import is told that there is no such module; typeshed does not know.
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     try:
         yield

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dataclasses import replace as replace
 else:
 
-    def replace(value, /, **changes):
+    def replace(value: Any, /, **changes: Any) -> Any:
         """The same value with other fields."""
         kind = type(value)
         read, setters, by_name = _slots_of(kind)

@@ -28,7 +28,9 @@ KEPT_FOR: Final = timedelta(days=7)
 class Creation:
     """One creating request. `make` runs inside the transaction and answers the object's view."""
 
-    def __init__(self, *, services: ServiceBundle, caller: str, key: str | None, fingerprint: str):
+    def __init__(
+        self, *, services: ServiceBundle, caller: str, key: str | None, fingerprint: str
+    ) -> None:
         self._services = services
         self._caller = caller
         self._key = key

@@ -149,6 +149,7 @@ class SqlNoun(Generic[V]):
     def _value(self, row: Any) -> V:
         value = self._form.value(row.document)
         changes = {name: getattr(row, name) for name in self._shelf.overlay}
+        # Every noun is a dataclass; a type variable cannot be bound to "some dataclass".
         return replace(value, **changes) if changes else value  # type: ignore[type-var]
 
     def _row(self, value: V) -> dict[str, Any]:

@@ -165,11 +165,11 @@ class Life:
         fresh = rollout.sent[self.sent :]
         self.sent = len(rollout.sent)
         assert len(set(rollout.sent)) == len(rollout.sent), "an order was sent twice"
-        rows = {it.order_id: it for it in deployment.executions}
+        rows = {str(it.order_id): it for it in deployment.executions}
         graph = graph_of(deployment.tasks, deployment.must_in_order)
         state = {it.id: it.state for it in deployment.tasks}
         for order in fresh:
-            row = rows[order]  # type: ignore[index]
+            row = rows[order]
             if row.phase is forward_phase_of(deployment) and row.phase is Phase.FORWARD:
                 assert deployment.stop is None or deployment.stop.at >= rollout.now, (
                     "something new started after the stop"

@@ -118,6 +118,7 @@ class MemoryNoun(Generic[V]):
         before = await self.get(key)
         self._check_label(value)
         kept: dict[str, Any] = {name: getattr(before, name) for name in self._kept()}
+        # Every noun is a dataclass; a type variable cannot be bound to "some dataclass".
         self._draft.write_shelf(self._name)[key] = replace(value, **kept)  # type: ignore[type-var]
 
     def _kept(self) -> Sequence[str]:

@@ -97,13 +97,15 @@ class Draft:
 
     def shelf(self, name: str) -> dict[str, Any]:
         """The values of a noun, to be read."""
-        return self.nouns.get(name, {})  # type: ignore[no-any-return]
+        values: dict[str, Any] = self.nouns.get(name, {})
+        return values
 
     def write_shelf(self, name: str) -> dict[str, Any]:
         """The values of a noun, to be written to."""
         nouns = self.write("nouns")
-        nouns[name] = dict(nouns.get(name, {}))
-        return nouns[name]  # type: ignore[no-any-return]
+        values = dict[str, Any](nouns.get(name, {}))
+        nouns[name] = values
+        return values
 
     def count_up(self, name: str) -> int:
         """The next number of a counter."""

@@ -15,7 +15,7 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from starlette.responses import Response
 
 from boreas.domain.deployments import Deployment
-from boreas.domain.errors import NotFound, invalid
+from boreas.domain.errors import invalid
 from boreas.domain.ids import DeploymentId
 from boreas.logs.lines import Level, level_named
 from boreas.logs.merging import Cursor
@@ -27,6 +27,7 @@ from boreas.server.bodies import V1View
 from boreas.server.event_streams import EventStream, EventStreamType, Source
 from boreas.server.log_sources import DeploymentLines, TaskLines, is_complete, positions_of
 from boreas.server.services import ServiceBundle, Services
+from boreas.server.showing import named_task
 
 router = APIRouter(prefix="/api/v1/deployments/{deployment_id}", tags=["logs"])
 
@@ -91,8 +92,7 @@ async def _with_task(
     services: ServiceBundle, deployment_id: DeploymentId, task_id: str
 ) -> Deployment:
     deployment = await _deployment(services, deployment_id)
-    if all(task.id != task_id for task in deployment.tasks):
-        raise NotFound(f"this deployment has no task {task_id!r}")
+    named_task(deployment.tasks, task_id)
     return deployment
 
 
