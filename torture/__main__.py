@@ -13,7 +13,7 @@ from typing import NamedTuple
 import httpx
 import structlog
 
-from torture import crowds, cuts, databases, disks, kills, races, stores
+from torture import clocks, crowds, cuts, databases, disks, kills, races, stores
 from torture.site import temporary_directory
 from torture.tally import Dose, Tally
 
@@ -45,6 +45,7 @@ FAULTS = {
     "crowd_returns": Fault(crowds.crowd_returns, rounds=4, share=0.06),
     "hostile_agents": Fault(crowds.hostile_agents, rounds=5, share=0.02),
     "silent_readers": Fault(crowds.silent_readers, rounds=2, share=0.03),
+    "wrong_clock": Fault(clocks.wrong_clock, rounds=1, share=0.02),
     "races_on_sqlite": Fault(races.races_on_sqlite, rounds=1000, share=0.05),
     "races_on_postgres": Fault(races.races_on_postgres, rounds=1000, share=0.05),
     "lock_sqlite": Fault(databases.lock_sqlite, rounds=3, share=0.05),
