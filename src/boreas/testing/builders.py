@@ -182,12 +182,6 @@ def a_deployment(ground: Ground | None = None, *, hosts: int = 3, **request: Any
     return lay_out(a_request(**request), ground or a_ground(hosts=hosts), NOON)
 
 
-def an_agent(number: int = 1, **changes: Any) -> AgentView:
-    """Agent `a1` named `node-1`, online."""
-    agent = AgentView(id=AgentId(f"a{number}"), name=f"node-{number}", online=True)
-    return replace(agent, **changes)
-
-
 def agents_of(ground: Ground) -> dict[AgentId, AgentView]:
     """An online agent for each target of the ground."""
     return {
