@@ -93,6 +93,15 @@ def test_a_wrong_wish_is_refused_naming_the_field(
     assert words in problem["detail"]
 
 
+def test_an_environment_without_targets_is_named(shop: Installation) -> None:
+    place = f"/api/release/projects/{shop.project}/environments"
+    empty = shop.post(place, {"name": "empty", "kind": "dev"})["id"]
+    wish = ask(shop, "v1") | {"environmentId": empty}
+    problem = shop.refused("POST", "/api/v1/deployments", wish)
+    assert problem["status"] == 422
+    assert "has no targets" in fields(problem)["environmentId"]
+
+
 def test_unknown_ids_are_not_found(shop: Installation) -> None:
     deployment = shop.deploy("v1", autoStart=False)
     for path in (

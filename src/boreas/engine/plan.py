@@ -20,7 +20,7 @@ from boreas.domain.deployments import (
     Task,
     TaskState,
 )
-from boreas.domain.errors import InvalidInput, invalid
+from boreas.domain.errors import invalid
 from boreas.domain.fleet import LiveRecord, Target
 from boreas.domain.ids import (
     ApplicationId,
@@ -205,9 +205,8 @@ class _Layout:
             problem = f"a {wanted.type.value} task needs an application"
             raise invalid(f"tasks[{self.index}].appId", problem, "name one")
         if not application.targets:
-            raise InvalidInput(
-                f"{application.name} has no targets in this environment; add a target first"
-            )
+            problem = f"{application.name} has no targets in this environment"
+            raise invalid("environmentId", problem, "add a target first")
         return application
 
     def _deploy(
