@@ -7,7 +7,7 @@ SEEDS ?= 200
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup parts demo test check format bench simulate web lock clean
+.PHONY: help setup parts demo test check format bench simulate torture web lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ simulate: setup ## random projects, faults and people against the engine: make s
 
 bench: setup ## the figures of docs/performance.md, one JSON line each
 	@$(RUN)/python -m bench $(ARGS)
+
+torture: setup parts ## kill, cut, fill, race: one JSON line per fault (ARGS="--only kill_server"); 20 minutes
+	@$(RUN)/python -m torture $(ARGS)
 
 web: ## the web pages are not part of Boreas yet; the HTTP API serves everything they will show
 	@echo "There are no web pages yet: use the command line or the HTTP API (/openapi.json)."

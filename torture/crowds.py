@@ -247,6 +247,8 @@ def silent_readers(directory: Path, dose: Dose, *, lines: int = 20_000) -> Tally
         for turn in dose.turns():
             made = whole.deploy(f"v{turn}", strategy=[{"batchSize": 0}])
             path = f"/api/v1/deployments/{made}/tasks/web-deploy/logs/stream"
+            # A stream that is opened before the first line may end before it.
+            holds_within(60, lambda it=made: whole.messages(it, "web-deploy"))
             with contextlib.ExitStack() as stack:
                 for _ in range(READERS):
                     stack.enter_context(_silent_reader(whole, path))

@@ -37,6 +37,7 @@ EACH_KIND_OF_FAULT = 0.05
 SMALL_DEPLOYMENTS, SMALL_TASKS = 3, 4
 _ACTIVE = Wanted(active=True)
 _FEW = 3
+_DEPLOYMENTS_PER_SECOND = 12
 _LOOK_EVERY_SECONDS, _MOST_LOOKS = 0.002, 200
 
 
@@ -202,7 +203,8 @@ class Trial:
 
 def fail_at_random(directory: Path, dose: Dose) -> Tally:
     """One transaction in seven is refused, fails, or stands although it is said to have failed."""
-    deployments = min(DEPLOYMENTS, dose.rounds)
+    in_time = int(dose.at_most_seconds * _DEPLOYMENTS_PER_SECOND)
+    deployments = min(DEPLOYMENTS, dose.rounds, in_time)
     return asyncio.run(_fail_at_random(directory, deployments, dose.dice()))
 
 

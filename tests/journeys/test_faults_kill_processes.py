@@ -1,0 +1,28 @@
+"""kill -9 of servers and agents at random moments of running deployments.
+
+The long runs are `make torture`; these are a few rounds of the same.
+"""
+
+from pathlib import Path
+
+import pytest
+from tests.journeys.faults import must_come_to_nothing
+from tests.support.postgres import postgres_binaries
+from torture import databases, kills
+
+needs_postgres = pytest.mark.skipif(
+    postgres_binaries() is None, reason="no PostgreSQL binaries in /usr/lib/postgresql"
+)
+
+
+def test_a_server_that_is_killed_again_and_again_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    must_come_to_nothing(kills.kill_server, tmp_path, rounds=2)
+
+
+def test_agents_that_are_killed_again_and_again_lose_and_double_nothing(tmp_path: Path) -> None:
+    must_come_to_nothing(kills.kill_agent, tmp_path, rounds=4)
+
+
+@needs_postgres
+def test_three_servers_on_one_postgresql_may_die_one_after_the_other(tmp_path: Path) -> None:
+    must_come_to_nothing(databases.kill_one_of_many, tmp_path, rounds=4)
