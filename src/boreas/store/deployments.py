@@ -75,14 +75,20 @@ class SqlDeploymentWork:
     async def load(
         self, ids: Collection[DeploymentId], now: datetime
     ) -> Mapping[DeploymentId, Loaded]:
-        await self._unit.pending.flush()
+        unit = self._unit
+        if ids and unit.loaded.keys() >= set(ids):
+            return {id_: unit.loaded[id_] for id_ in ids}
+        await unit.pending.flush()
         deployments = await self._whole(ids)
         if not deployments:
             return {}
-        connection, recall = self._unit.connection, self._unit.recall
-        world = await loading.read_world(connection, recall, list(deployments.values()))
-        self._unit.policies.update(loading.policies_of(world.names))
-        return {id_: loading.snapshot_of(each, world) for id_, each in deployments.items()}
+        world = await loading.read_world(unit.connection, unit.recall, list(deployments.values()))
+        unit.policies.update(loading.policies_of(world.names))
+        found = {id_: loading.snapshot_of(each, world) for id_, each in deployments.items()}
+        if unit.connection.dialect.name == dialects.SQLITE:
+            # Nobody else writes now: until this transaction does, nothing can be read anew.
+            unit.loaded.update(found)
+        return found
 
     async def _whole(self, ids: Collection[DeploymentId]) -> Mapping[DeploymentId, Deployment]:
         """From memory where the locked row says that memory is right."""
@@ -142,6 +148,7 @@ class SqlDeploymentWork:
         now: datetime,
     ) -> None:
         await self._check_revision(before)
+        self._unit.loaded.pop(before.id, None)
         if after is before or after == before:
             self._unit.pending.due(before.id, wake_at)
             return
@@ -164,11 +171,13 @@ class SqlDeploymentWork:
 
     async def release_locks(self, deployment: Deployment, now: datetime) -> None:
         self._unit.around = None
+        self._unit.loaded.clear()
         self._unit.pending.left(deployment, now)
 
     async def change_live(
         self, deployment: Deployment, changes: Sequence[LiveChange], now: datetime
     ) -> None:
+        self._unit.loaded.clear()
         for change in changes:
             row = {
                 "application_id": change.application_id,

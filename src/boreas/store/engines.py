@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from boreas.domain.errors import NoSpace, Unavailable
+from boreas.store import quick_sqlite
 from boreas.store.failures import FULL
 
 LONGEST_WAIT_SECONDS: Final = 5.0
@@ -60,7 +61,11 @@ def _sqlite_engine(url: URL) -> AsyncEngine:
         pool_size=5,
         max_overflow=10,
         pool_timeout=LONGEST_WAIT_SECONDS,
-        connect_args={"timeout": LONGEST_WAIT_SECONDS, "isolation_level": None},
+        connect_args={
+            "timeout": LONGEST_WAIT_SECONDS,
+            "isolation_level": None,
+            "async_creator_fn": quick_sqlite.connect,
+        },
     )
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)

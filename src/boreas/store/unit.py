@@ -10,6 +10,7 @@ from boreas.domain.deployments import Deployment
 from boreas.domain.ids import DeploymentId, EnvironmentId
 from boreas.domain.projects import QueuePolicy
 from boreas.engine.admission import Field
+from boreas.engine.loaded import Loaded
 from boreas.store.recall import Recall
 from boreas.store.saving import PendingWrites
 
@@ -24,6 +25,8 @@ class Unit:
     locked: dict[DeploymentId, int] = field(default_factory=dict)
     """Deployments whose rows this transaction holds, with their present revision."""
     read: dict[DeploymentId, Deployment] = field(default_factory=dict)
+    loaded: dict[DeploymentId, Loaded] = field(default_factory=dict)
+    """Whole snapshots that still are what the database would say."""
     saved: dict[DeploymentId, Deployment] = field(default_factory=dict)
     policies: dict[EnvironmentId, QueuePolicy] = field(default_factory=dict)
     around: Field | None = None
