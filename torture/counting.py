@@ -191,19 +191,25 @@ class CountingWork:
                 self.tally.add(doubled=1, problem=words)
 
     def _settle_lines(self, shown: Any) -> None:
-        printed = self._printed(shown)
-        for execution in _executions(shown):
-            if execution["state"] not in ("success", "failed"):
-                continue
-            me = execution["id"]
-            expected = [f"{me} line {number}" for number in range(1, self.lines + 1)]
-            got = printed.get(me, [])
-            counts = Counter(got)
-            missing = sum(1 for line in expected if not counts[line])
-            doubled = len(got) - len(counts)
-            self.tally.add(lines=len(got), lines_missing=missing, lines_doubled=doubled)
-            if got != expected:
-                self.tally.add(problem=f"log of {me}: {missing} missing, {doubled} doubled")
+        ended = [it for it in _executions(shown) if it["state"] in ("success", "failed")]
+        end = time.monotonic() + LOG_COMPLETE_WITHIN_SECONDS
+        while True:
+            printed = self._printed(shown)
+            there = all(len(printed.get(it["id"], ())) >= self.lines for it in ended)
+            if there or time.monotonic() > end:
+                break
+            time.sleep(0.3)
+        for execution in ended:
+            self._settle_log(execution["id"], printed.get(execution["id"], []))
+
+    def _settle_log(self, me: str, got: list[str]) -> None:
+        expected = [f"{me} line {number}" for number in range(1, self.lines + 1)]
+        counts = Counter(got)
+        missing = sum(1 for line in expected if not counts[line])
+        doubled = len(got) - len(counts)
+        self.tally.add(lines=len(got), lines_missing=missing, lines_doubled=doubled)
+        if got != expected:
+            self.tally.add(problem=f"log of {me}: {missing} missing, {doubled} doubled")
 
     def _printed(self, shown: Any) -> dict[str, list[str]]:
         printed: dict[str, list[str]] = {}
@@ -214,14 +220,9 @@ class CountingWork:
         return printed
 
     def _log(self, deployment: str, task: str) -> list[Any]:
-        end = time.monotonic() + LOG_COMPLETE_WITHIN_SECONDS
         path = f"/api/v1/deployments/{deployment}/tasks/{task}/logs?tail=10000"
-        while True:
-            page = self.api.get(path)
-            if page["complete"] or time.monotonic() > end:
-                logs: list[Any] = page["logs"]
-                return logs
-            time.sleep(0.2)
+        logs: list[Any] = self.api.get(path)["logs"]
+        return logs
 
 
 def _executions(shown: Any) -> list[Any]:

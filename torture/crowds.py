@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -111,10 +112,11 @@ def _crowd(token: str, directory: Path, size: int) -> Iterator[_Crowd]:
 
 def _light_online(whole: Installation) -> int:
     api = Api([whole.url], whole.token)
-    online, cursor = 0, ""
+    online: int = 0
+    cursor = ""
     while True:
         page = api.get(f"/api/release/agents?limit=500{cursor}")
-        online += sum(it["online"] and it["name"].startswith("light") for it in page["items"])
+        online += sum(1 for it in page["items"] if it["online"] and "light" in it["name"])
         if page["next_cursor"] is None:
             return online
         cursor = f"&cursor={page['next_cursor']}"
@@ -248,7 +250,7 @@ def silent_readers(directory: Path, dose: Dose, *, lines: int = 20_000) -> Tally
             made = whole.deploy(f"v{turn}", strategy=[{"batchSize": 0}])
             path = f"/api/v1/deployments/{made}/tasks/web-deploy/logs/stream"
             # A stream that is opened before the first line may end before it.
-            holds_within(60, lambda it=made: whole.messages(it, "web-deploy"))
+            holds_within(60, partial(_has_lines, whole, made))
             with contextlib.ExitStack() as stack:
                 for _ in range(READERS):
                     stack.enter_context(_silent_reader(whole, path))
@@ -284,6 +286,10 @@ def _read_all(whole: Installation, path: str) -> int:
                 read: Any = json.loads(line[6:])
                 got += sum(it["message"].startswith("line ") for it in read.get("logs", ()))
     return got
+
+
+def _has_lines(whole: Installation, made: str) -> bool:
+    return bool(whole.messages(made, "web-deploy"))
 
 
 def _until_final(whole: Installation, made: str) -> None:

@@ -77,7 +77,7 @@ class FaultyStore(SqlStore):
             commit(connection)
             raise sqlite3.OperationalError("done, but the answer was lost")
 
-        dialect.do_commit = commit_and_lose_the_answer  # type: ignore[method-assign]
+        dialect.do_commit = commit_and_lose_the_answer  # type: ignore[assignment,method-assign]  # a trick
         await super()._commit(unit)
 
 
@@ -182,9 +182,9 @@ class Trial:
                 deployment = await tx.deployments.get(deployment_id)
             self.tally.add(deployments=1)
             if deployment.state is not DeploymentState.SUCCESS:
-                word = "stuck" if deployment.state is DeploymentState.RUNNING else "wrong_ends"
+                is_stuck = deployment.state is DeploymentState.RUNNING
                 words = f"{deployment_id} is {deployment.state}"
-                self.tally.add(**{word: 1}, problem=words)  # type: ignore[arg-type]
+                self.tally.add(stuck=is_stuck, wrong_ends=not is_stuck, problem=words)
             for execution in deployment.executions:
                 self._settle_execution(execution)
 
@@ -215,15 +215,15 @@ async def _fail_at_random(directory: Path, deployments: int, dice: random.Random
         thrown = int(dice.random() / EACH_KIND_OF_FAULT)
         kind = ("refused", "failed", "unknown")[thrown] if thrown < 3 else None
         if kind:
-            tally.add(tried=1, **{kind: 1})
+            tally.add(problem="", tried=1, **{kind: 1})
         return kind
 
     async with FaultyStore.open(None, directory) as store:
         trial = Trial(store, tally)
         await trial.prepare(deployments, TASKS)
-        store.fault = fault  # type: ignore[method-assign]
+        store.fault = fault
         await trial.run()
-        store.fault = lambda: None  # type: ignore[method-assign]
+        store.fault = lambda: None
         await trial.settle()
     return tally
 

@@ -83,7 +83,7 @@ class Tally:
 
     def as_json(self) -> str:
         """One line for people and machines."""
-        shown = {
+        shown: dict[str, object] = {
             "fault": self.fault,
             "clean": self.is_clean,
             "tried": self.tried,
