@@ -64,6 +64,10 @@ class Layout:
         """What commands put here goes up to the server when the order has ended."""
         return self.order_dir(order_id) / "output"
 
+    def input_dir(self, order_id: OrderId) -> Path:
+        """What was fetched from the server for the order's commands."""
+        return self.order_dir(order_id) / "input"
+
     def steps(self, order_id: OrderId) -> Path:
         return self.order_dir(order_id) / "steps"
 

@@ -14,6 +14,7 @@ import structlog
 
 from boreas.agent.desk import Desk
 from boreas.agent.facts import FactsBoard
+from boreas.agent.input_files import InputFiles
 from boreas.agent.output_files import OutputFiles
 from boreas.agent.pulse import JITTER, Pulse
 from boreas.agent.uploads import Uploads
@@ -53,6 +54,7 @@ class Parts(NamedTuple):
     desk: Desk
     facts: FactsBoard
     vault: AgentVault | None
+    inputs: InputFiles
     clock: Clock
 
 
@@ -73,7 +75,7 @@ class AgentLink:
         self._welcome = welcome
         self._uploads = uploads
         self._files = files
-        self._desk, self._facts, self._vault, self._clock = parts
+        self._desk, self._facts, self._vault, self._inputs, self._clock = parts
         self._tasks = TaskGroup("agent link")
         self._beat_now = parts.facts.news_came
         self._pulse = Pulse(
@@ -92,6 +94,7 @@ class AgentLink:
         """Until the link is closed, or the server has been silent for too long."""
         try:
             async with self._tasks:
+                self._tasks.start(self._offer_inputs, name="files down")
                 self._introduce()
                 self._tasks.start(self._beat, name="heartbeat")
                 self._tasks.start(self._files.run, name="files up")
@@ -103,6 +106,10 @@ class AgentLink:
         finally:
             self._session.close(CloseCode.NO_ERROR, "the agent leaves this link")
         _obey_cancellation()
+
+    async def _offer_inputs(self) -> None:
+        with self._inputs.over(self._session):
+            await self._session.wait_closed()
 
     def tell(self, report: Report) -> None:
         """Send a report that has just become durable; if the link is gone the next one sends it."""

@@ -16,6 +16,7 @@ import structlog
 
 from boreas.agent.desk import Desk
 from boreas.agent.facts import FactsBoard, FactsGatherer
+from boreas.agent.input_files import InputFiles
 from boreas.agent.journal import Journal
 from boreas.agent.keepers import Keepers
 from boreas.agent.layout import Layout
@@ -118,18 +119,20 @@ class Agent:
             os.close(lock)
 
     async def _serve(self, tasks: TaskGroup, journal: Journal, keepers: Keepers) -> None:
+        inputs = InputFiles(self._layout)
         tools = Tools(
             journal=journal,
             keepers=keepers,
             layout=self._layout,
             driver_for=self._driver_for,
             clock=self._clock,
+            inputs=inputs,
             tell=self._tell,
         )
         runner = Runner(tools, tasks)
         desk = Desk(journal, runner, self._layout, self._clock)
         board = FactsBoard()
-        parts = Parts(desk=desk, facts=board, vault=self._vault, clock=self._clock)
+        parts = Parts(desk=desk, facts=board, vault=self._vault, inputs=inputs, clock=self._clock)
         servers = KnownServers(self._settings.servers, self._layout.known_servers)
         if not servers.all():
             raise invalid("--server", "no server is known", "give --server or --token")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
+from boreas.agent.input_files import InputFiles
 from boreas.agent.journal import (
     Ending,
     Entry,
@@ -48,6 +49,7 @@ class Tools(NamedTuple):
     layout: Layout
     driver_for: DriverFor
     clock: Clock
+    inputs: InputFiles
     tell: Tell
     """A durable report is ready to be sent."""
 
@@ -127,6 +129,7 @@ class OrderRun:
 
     async def _verbs_unless_refused(self, bench: Workspace) -> Ending:
         try:
+            await self._tools.inputs.fetch(self._body)
             return await self._each_verb(bench)
         except CommandLost as lost:
             return Ending(Outcome.LOST, lost.message)

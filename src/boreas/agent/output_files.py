@@ -4,7 +4,6 @@ A file stays on the node until the server has it whole; a cut link begins again 
 Nothing is taken from the server unasked: a stream that it opens is refused with a reason.
 """
 
-import re
 import shutil
 import stat
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import structlog
 from boreas.agent.journal import Journal
 from boreas.agent.layout import Layout
 from boreas.domain.errors import BoreasError
+from boreas.domain.file_names import is_file_name
 from boreas.domain.ids import OrderId
 from boreas.kit.until import Hint
 from boreas.transport.links import LinkClosed
@@ -24,7 +24,6 @@ from boreas.transport.transfers import describe_file, push_file, refuse_file
 logger = structlog.get_logger(__name__)
 
 LOOK_AGAIN_SECONDS = 60.0
-_FILE_NAME = re.compile(r"[\w][\w.+-]{0,199}", re.ASCII)
 
 
 class OutputFiles:
@@ -84,4 +83,4 @@ class OutputFiles:
 
 def _is_plain_file(path: Path) -> bool:
     """No links, no devices, no directories: what a name leads to must lie right here."""
-    return bool(stat.S_ISREG(path.lstat().st_mode) and _FILE_NAME.fullmatch(path.name))
+    return bool(stat.S_ISREG(path.lstat().st_mode) and is_file_name(path.name))

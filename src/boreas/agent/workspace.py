@@ -126,8 +126,11 @@ class Workspace:
             "LANG": "C.UTF-8",
         }
         own = order_variables(self.order, release_dir=str(self.release_dir))
-        output = {"BOREAS_OUTPUT_DIR": str(self._layout.output_dir(self.order.order_id))}
-        return {**clean, **own, **output, **added}
+        files = {
+            "BOREAS_INPUT_DIR": str(self._layout.input_dir(self.order.order_id)),
+            "BOREAS_OUTPUT_DIR": str(self._layout.output_dir(self.order.order_id)),
+        }
+        return {**clean, **own, **files, **added}
 
 
 class _SaidLines:

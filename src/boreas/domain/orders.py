@@ -148,6 +148,8 @@ class OrderBody:
     variables: Mapping[str, str] = field(default_factory=dict)
     timeout_seconds: float = 3600.0
     cancel_grace_seconds: float = 10.0
+    files: tuple[str, ...] = ()
+    """Names of files to fetch from the server before the first verb."""
     keep_releases: tuple[ReleaseId, ...] = ()
     """Releases that a rollback may still need; `retire` never removes them."""
 

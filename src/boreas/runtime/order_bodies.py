@@ -103,6 +103,7 @@ def _order_body(
         command=task.payload.get("command"),
         variables=loaded.variables,
         timeout_seconds=_timeout_of(task, release),
+        files=tuple(task.payload.get("files", ())),
         keep_releases=_releases_to_keep(execution, decision.next, snapshot),
     )
 

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from boreas.domain.deployments import Task
 from boreas.domain.errors import invalid
+from boreas.domain.file_names import is_file_name
 from boreas.domain.ids import ApplicationId, TaskId
 from boreas.domain.workflow import TaskRequest, TaskType
 from boreas.server.bodies import Flag, Name, Text, V1Body, Whole
@@ -50,6 +51,13 @@ def _payload(value: Any) -> Any:
     return value
 
 
+def _file_names(payload: dict[str, Any]) -> dict[str, Any]:
+    files = payload.get("files", [])
+    if not isinstance(files, list) or not all(is_file_name(name) for name in files):
+        raise ValueError('has `files` that are no list of plain names; write ["settings.tar.gz"]')
+    return payload
+
+
 TaskIdText = Annotated[str, AfterValidator(_an_id)]
 Blockers = Annotated[
     list[str],
@@ -59,6 +67,7 @@ Blockers = Annotated[
 Payload = Annotated[
     dict[str, Any],
     BeforeValidator(_payload, json_schema_input_type=dict[str, Any] | str | None),
+    AfterValidator(_file_names),
 ]
 Timeout = Annotated[float, Field(gt=0, le=31_536_000)]
 

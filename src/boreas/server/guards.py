@@ -147,6 +147,9 @@ class PlainPaths:
         return await self.app(scope, receive, send)
 
 
+FILE_PATH: Final = re.compile(r"/api/v1/deployments/[^/]+/tasks/[^/]+/files/[^/]+")
+
+
 class JsonBodies:
     """Lets only JSON bodies through: small, flat enough, UTF-8, typed as application/json.
 
@@ -159,6 +162,10 @@ class JsonBodies:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            return await self.app(scope, receive, send)
+        if scope["method"] == "PUT" and FILE_PATH.fullmatch(scope["path"]):
+            # A file of any kind and size: its route reads it in pieces. No page may send a PUT to
+            # another site without asking first.
             return await self.app(scope, receive, send)
         request_id = str(scope.get("boreas.request_id", ""))
         body = await self._read(Headers(scope=scope), receive)

@@ -12,8 +12,8 @@ from boreas.store import SqlStore
 log = structlog.get_logger(__name__)
 
 _EVERY_SECONDS: Final = 3600.0
-# Clients repeat a request within minutes; a day leaves room for a script that is run again.
-ANSWERS_KEPT: Final = timedelta(days=1)
+# Clients repeat a request within minutes; a week leaves room for a job that is run again on Monday.
+ANSWERS_KEPT: Final = timedelta(days=7)
 # Longer than the longest pause and the window after it (server.auth.guessing).
 FAILURES_KEPT: Final = timedelta(days=1)
 

@@ -63,6 +63,11 @@ class Settings:
         return self.data_dir / "setup-token"
 
     @property
+    def file_dir(self) -> Path:
+        """Where files of deployments lie, for agents and from them."""
+        return self.data_dir / "files"
+
+    @property
     def log_dir(self) -> Path:
         """Where the server keeps the logs of executions."""
         return self.data_dir / "logs"

@@ -33,6 +33,7 @@ from boreas.server.pki import shared_authority
 from boreas.server.registry import StoreRegistry
 from boreas.server.services import ServiceBundle
 from boreas.server.settings import Address, Settings
+from boreas.server.task_files import TaskFiles
 from boreas.server.web import listening_socket, serve_web
 from boreas.store import SqlStore
 from boreas.transport.authority import CertificateAuthority
@@ -154,7 +155,7 @@ class _Assembly:
             places=places,
             logs=self.logs,
             log_keeper=self.keeper,
-            files=OrderFiles(self.settings.data_dir / "files", places),
+            files=OrderFiles(TaskFiles(self.settings.file_dir), places),
             authority=authority,
             clock=self.clock,
         )
@@ -201,6 +202,7 @@ class _Assembly:
             setup_token=SetupToken(self.settings.setup_token_file),
             loop_alive=self.loop.is_alive,
             has_all_logs_of=self.keeper.has_all_of,
+            misses_logs_of=self.keeper.misses_any_of,
         )
 
     async def _serve(

@@ -23,6 +23,7 @@ from boreas.server.gateway.parts import GatewayParts
 from boreas.server.gateway.places import Places
 from boreas.server.log_keeper import LogKeeper
 from boreas.server.registry import StoreRegistry
+from boreas.server.task_files import TaskFiles
 from boreas.testing.memory_store import MemoryStore
 from boreas.transport.authority import CertificateAuthority
 from boreas.transport.dial import Dialled, Dialler
@@ -99,7 +100,7 @@ class House:
             places=places,
             logs=self.logs,
             log_keeper=self.keeper,
-            files=OrderFiles(directory / "files", places),
+            files=OrderFiles(TaskFiles(directory / "files"), places),
             authority=self.authority,
             clock=self.clock,
         )

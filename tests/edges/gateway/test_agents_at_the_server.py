@@ -263,7 +263,7 @@ async def test_a_file_that_is_not_there_is_refused_by_name(house: House) -> None
     )
 
     answer = await stream.header()
-    assert "no file" in str(answer)
+    assert "no plain file name" in str(answer)
 
 
 async def test_a_log_whose_beginning_the_agent_no_longer_has_says_so(house: House) -> None:
@@ -309,3 +309,15 @@ async def test_an_order_that_nobody_told_of_is_found_by_looking(house: House) ->
 
     found = await next_of(dialled, Order)
     assert found.order_id == "dep0.1#2"
+
+
+async def test_a_log_that_was_announced_and_has_not_come_is_known_to_be_missing(
+    house: House,
+) -> None:
+    dialled, order = await agent_with_an_order(house)
+
+    dialled.session.control.send(finished(order.order_id, log_bytes=100))
+    await next_of(dialled, ReportTaken)
+
+    assert house.keeper.misses_any_of([order.order_id])
+    assert not house.keeper.has_all_of([order.order_id])

@@ -16,7 +16,7 @@ async def test_ended_sessions_and_old_answers_are_forgotten_and_young_ones_kept(
     answer = StoredAnswer(status=201, body=b"{}")
     async with store.transaction() as tx:
         await tx.users.add(User(id=UserId("u"), username="u", created_at=now))
-        for name, ends in (("ended", now), ("young", now + timedelta(days=3))):
+        for name, ends in (("ended", now), ("young", now + timedelta(days=30))):
             await tx.sessions.add(
                 Session(
                     id_sha256=name,

@@ -21,7 +21,7 @@ PUBLIC = {
 
 _NAMES = (
     *("project_id", "application_id", "environment_id", "target_id", "agent_id"),
-    *("token_id", "version_id", "deployment_id", "task_id", "path"),
+    *("token_id", "version_id", "deployment_id", "task_id", "path", "name"),
 )
 IDS = dict.fromkeys(_NAMES, "x")
 

@@ -7,6 +7,7 @@ from boreas.server.api import (
     deployment_acts,
     deployments,
     environments,
+    files,
     logs,
     projects,
     targets,
@@ -30,4 +31,5 @@ ROUTERS = (
     tasks.router,
     task_acts.router,
     logs.router,
+    files.router,
 )
