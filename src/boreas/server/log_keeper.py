@@ -58,6 +58,12 @@ class LogKeeper:
             order_id in self._expected and self._is_stored(order_id) for order_id in order_ids
         )
 
+    def misses_any_of(self, order_ids: Collection[str]) -> bool:
+        """Bytes were announced for one of these that are not stored: they are on their way."""
+        return any(
+            order_id in self._expected and not self._is_stored(order_id) for order_id in order_ids
+        )
+
     async def listen(self) -> None:
         """Hear of every deployment that comes to its end."""
         async for _, payload in self._store.listen(CHANNEL_CHANGED):

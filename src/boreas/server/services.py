@@ -48,8 +48,8 @@ class ServiceBundle:
 
     `mint_enrol_token` makes the text an agent is started with from a new secret. `loop_alive` says
     whether the runtime's loop went round lately. `has_all_logs_of` says whether every byte that
-    agents announced for these orders is stored. `patience_seconds`: how long the answer to a wish
-    may wait for the loop to act on it.
+    agents announced for these orders is stored, `misses_logs_of` whether some are known to be on
+    their way. `patience_seconds`: how long the answer to a wish may wait for the loop to act on it.
     """
 
     settings: Settings
@@ -63,6 +63,7 @@ class ServiceBundle:
     setup_token: SetupToken
     loop_alive: Callable[[], bool] = lambda: True
     has_all_logs_of: Callable[[Collection[str]], bool] = lambda _: False
+    misses_logs_of: Callable[[Collection[str]], bool] = lambda _: False
     patience_seconds: float = 0.5
     hasher: PasswordHasher = field(default_factory=PasswordHasher)
     guesses: Guesses = field(default_factory=Guesses)
