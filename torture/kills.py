@@ -21,11 +21,14 @@ AGENTS = 4
 IDLE_LOOK_EVERY = 12
 """Idle agents take up to half a minute: only some kills wait for them."""
 
+WORK_LOOK_EVERY = 4
+
 
 def kill_server(directory: Path, dose: Dose) -> Tally:
     """The one server dies and is started again."""
     tally, dice = Tally(fault="kill_server"), dose.dice()
     with installation(directory, agents=AGENTS) as whole:
+        targets = {agent.name for agent in whole.agents}
         idle = _add_idle_agents(whole)
         work = CountingWork(whole, tally)
         returns = Returns(Api([whole.url], whole.token), tally)
@@ -37,6 +40,9 @@ def kill_server(directory: Path, dose: Dose) -> Tally:
                 killed, ready = restart(whole.servers[0], tally, away=away)
                 tally.add(tried=1)
                 returns.await_all(busy, since=killed, ready=ready, kind="busy")
+                if turn % WORK_LOOK_EVERY == 0:
+                    # Those between two commands are as slow as idle ones: let work go on, too.
+                    returns.all_online(targets, at_most=60)
                 if turn % IDLE_LOOK_EVERY == 1:
                     returns.await_all(idle, since=killed, ready=ready, kind="idle")
         work.settle()
