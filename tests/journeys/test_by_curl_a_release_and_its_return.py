@@ -114,7 +114,7 @@ def test_two_applications_go_out_to_six_nodes_and_come_back(curl: Curl, live: Li
     web = next(task for task in back["tasks"] if task["id"] == "web-deploy")
     never = [e["reason"] for e in web["executions"] if e["state"] == "skipped"]
     assert len(never) == 5
-    assert never[0].startswith("not started: stopped after failure: Deploy web failed on n1")
+    assert never[0].startswith("not started: stopped after failure on n1: Deploy web failed on n1")
 
     taken = curl.good("POST", f"/api/v1/deployments/{second}/rollback")
     assert taken["rollbackOf"] == second

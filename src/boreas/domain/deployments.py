@@ -285,6 +285,8 @@ class Stop:
     reason: str
     by: str | None = None
     go_back: bool = False
+    on: str | None = None
+    """The name of the target on which it failed, if it was one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,7 +44,8 @@ def _stop_at_failure(turn: Turn) -> None:
         failure = policy.intolerable_failure(turn, executions)
         if failure is not None:
             reason = words_for_failure(turn, task, failure)
-            turn.stop(StopKind.FAILURE, reason, go_back=policy.goes_back(turn, failure))
+            back, on = policy.goes_back(turn, failure), turn.target(failure.target_id)
+            turn.stop(StopKind.FAILURE, reason, go_back=back, on=on)
             return
 
 

@@ -44,7 +44,10 @@ def _stop_waiting(turn: Turn, stop: Stop) -> None:
 
 
 def _as_cause(stop: Stop) -> str:
-    return f"stopped after failure: {stop.reason}" if stop.kind is StopKind.FAILURE else stop.reason
+    if stop.kind is not StopKind.FAILURE:
+        return stop.reason
+    where = f" on {stop.on}" if stop.on else ""
+    return f"stopped after failure{where}: {stop.reason}"
 
 
 def _close(turn: Turn, task: Task, stop: Stop) -> None:

@@ -147,10 +147,10 @@ class Turn(Draft):
             )
         )
 
-    def stop(self, kind: StopKind, reason: str, *, go_back: bool) -> None:
+    def stop(self, kind: StopKind, reason: str, *, go_back: bool, on: str | None = None) -> None:
         """End forward work; the first reason stays the reason."""
         if self.deployment.stop is None:
-            stop = Stop(kind=kind, at=self.now, reason=reason, go_back=go_back)
+            stop = Stop(kind=kind, at=self.now, reason=reason, go_back=go_back, on=on)
             self.update(stop=stop, error_message=reason)
             self.say("stopped", reason, kind=kind.value, go_back=go_back)
 

@@ -54,7 +54,7 @@ def test_waiting_targets_say_that_they_were_not_started():
     rollout.fail("n1")
 
     assert rollout.executions()[3].reason == (
-        "not started: stopped after failure: Deploy web failed on n1: exit code 1"
+        "not started: stopped after failure on n1: Deploy web failed on n1: exit code 1"
     )
 
 
