@@ -1,5 +1,7 @@
 """Forward: which tasks are ready, which round of each is next, and when all is done."""
 
+from collections.abc import Iterable
+
 from boreas.domain.deployments import (
     IN_FLIGHT,
     DeploymentState,
@@ -10,7 +12,7 @@ from boreas.domain.deployments import (
     Task,
     TaskState,
 )
-from boreas.domain.ids import TaskId
+from boreas.domain.ids import TargetId, TaskId
 from boreas.domain.workflow import TaskType
 from boreas.engine import blue_green, gates, launch, policy
 from boreas.engine.attempts import NOT_GOOD, Round, own_work, rounds_of
@@ -213,16 +215,34 @@ def _words_for_success(turn: Turn, task: Task, rounds: list[Round]) -> str | Non
     rows = [it for round_ in rounds for it in round_.executions]
     if not rows:
         return task.reason or "nothing to do"
-    failed = [it for it in rows if it.state in NOT_GOOD and not it.ignored]
+    failed = _tolerated_in(rounds)
     if failed:
-        return f"{turn.targets(failed)} failed and was tolerated (maxFailures)"
+        return _words_for_tolerated(turn, failed)
     if all(it.state is ExecutionState.SKIPPED for it in rows):
         return rows[0].reason
     return None
+
+
+def _what_was_tolerated(turn: Turn) -> str | None:
+    """A success that left targets behind says so: the fleet is mixed."""
+    left: dict[TargetId, Execution] = {}
+    for task in turn.tasks.values():
+        rounds = rounds_of(own_work(turn.deployment, turn.of_task(task.id)))
+        left |= {it.target_id: it for it in _tolerated_in(rounds)}
+    return _words_for_tolerated(turn, left.values()) if left else None
+
+
+def _tolerated_in(rounds: Iterable[Round]) -> list[Execution]:
+    rows = [it for round_ in rounds for it in round_.executions]
+    return [it for it in rows if it.state in NOT_GOOD and not it.ignored]
+
+
+def _words_for_tolerated(turn: Turn, failed: Iterable[Execution]) -> str:
+    return f"{turn.targets(list(failed))} failed and was tolerated (maxFailures)"
 
 
 def _finish_if_done(turn: Turn) -> None:
     if any(it.state is not TaskState.SUCCESS for it in turn.tasks.values()):
         return
     if blue_green.retired(turn):
-        turn.end(DeploymentState.SUCCESS)
+        turn.end(DeploymentState.SUCCESS, _what_was_tolerated(turn))

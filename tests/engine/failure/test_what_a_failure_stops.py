@@ -163,6 +163,7 @@ def test_tolerated_failures_are_named_by_the_task():
 
     assert rollout.state == "success"
     assert rollout.task("web-deploy").reason == "n2 failed and was tolerated (maxFailures)"
+    assert rollout.deployment.error_message == "n2 failed and was tolerated (maxFailures)"
 
 
 def test_failures_of_one_batch_may_be_more_than_tolerated_because_they_were_under_way():
