@@ -43,7 +43,7 @@ def kill_server(directory: Path, dose: Dose) -> Tally:
                 if turn % WORK_LOOK_EVERY == 0:
                     # Those between two commands are as slow as idle ones: let work go on, too.
                     returns.all_online(targets, at_most=60)
-                if turn % IDLE_LOOK_EVERY == 1:
+                if turn % IDLE_LOOK_EVERY == 5:
                     returns.await_all(idle, since=killed, ready=ready, kind="idle")
         work.settle()
     _hold_to_times(tally)
