@@ -5,6 +5,7 @@ deployment of thousands of tasks is not copied for each of them. What did not ch
 object. Every change of state passes the tables of `transitions`.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import fields
 from datetime import datetime
@@ -48,7 +49,7 @@ class Draft:
         self.executions = {it.id: it for it in deployment.executions}
         self.notices: list[Notice] = []
         self.live: list[LiveChange] = []
-        self._of_task: dict[TaskId, list[ExecutionId]] | None = None
+        self._of_task: defaultdict[TaskId, list[ExecutionId]] | None = None
         self._tasks_changed = False
         self._executions_changed = False
 
@@ -57,14 +58,18 @@ class Draft:
     def of_task(self, task_id: TaskId) -> list[Execution]:
         """All executions of a task, oldest first."""
         if self._of_task is None:
-            self._of_task = {}
-            for execution in self.executions.values():
-                self._of_task.setdefault(execution.task_id, []).append(execution.id)
+            self._of_task = defaultdict(list)
+            for id_, execution in self.executions.items():
+                self._of_task[execution.task_id].append(id_)
         return [self.executions[it] for it in self._of_task.get(task_id, ())]
 
     def in_flight(self) -> list[Execution]:
         """Executions that an agent was asked for and has not settled."""
-        return [it for it in self.executions.values() if it.state in IN_FLIGHT]
+        return [
+            it
+            for it in self.executions.values()
+            if it.completed_at is None and it.state in IN_FLIGHT
+        ]
 
     def active(self) -> float:
         """The deployment's active time at this moment."""
@@ -124,7 +129,7 @@ class Draft:
         self._executions_changed = True
         self.executions[execution.id] = execution
         if self._of_task is not None:
-            self._of_task.setdefault(execution.task_id, []).append(execution.id)
+            self._of_task[execution.task_id].append(execution.id)
         return execution
 
     def put_gate(self, gate: Gate) -> None:

@@ -61,11 +61,12 @@ def words_for_failure(turn: Turn, task: Task, failure: Execution) -> str:
 def _start_ready(turn: Turn) -> None:
     done: set[TaskId] = set()
     waiting = 0
+    before = turn.graph.predecessors
     for task_id in turn.graph.order:
         # Finished and started tasks are asked too: one that was skipped early lets nothing pass
         # before its own turn, and a retry may have opened an earlier task again.
         task = turn.tasks[task_id]
-        if not _is_free(turn, task_id, done):
+        if not done.issuperset(before[task_id]) and not _is_free(turn, task_id, done):
             waiting += task.completed_at is None
             continue
         if task.completed_at is None:

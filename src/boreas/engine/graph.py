@@ -5,10 +5,11 @@ application. Where two whole groups of tasks meet, a *join* stands between them,
 of edges stays linear in the number of tasks; joins never show outside this module.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from operator import attrgetter
 from typing import NamedTuple
 
 from boreas.domain.deployments import Task
@@ -27,7 +28,7 @@ RANK: Mapping[TaskType, int] = {
 
 
 class Node(NamedTuple):
-    """What the graph needs to know of a task; a tuple, because it is hashed at every decision."""
+    """What the graph needs to know of a task."""
 
     id: TaskId
     type: TaskType
@@ -80,12 +81,20 @@ def graph_of(
     tasks: Sequence[Task | TaskRequest], must_in_order: Sequence[ApplicationId] = ()
 ) -> Graph:
     """The united graph; raises `InvalidInput` naming the bad id or one real cycle."""
-    nodes = tuple([Node(it.id, it.type, it.application_id, it.block_by) for it in tasks])
-    remembered = _graph_of_few if len(nodes) <= FEW else _graph_of_many
-    return remembered(nodes, tuple(must_in_order))
+    remembered = _graph_of_few if len(tasks) <= FEW else _graph_of_many
+    return remembered(tuple(map(_as_node, tasks)), tuple(must_in_order))
 
 
-def _graph_of(nodes: tuple[Node, ...], must_in_order: tuple[ApplicationId, ...]) -> Graph:
+_Plain = tuple[TaskId, str, ApplicationId | None, tuple[TaskId, ...]]
+# Plain tuples of words: thousands are made and hashed at each decision, to find the graph that is
+# remembered, and enums hash slowly.
+_as_node: Callable[[Task | TaskRequest], _Plain] = attrgetter(
+    "id", "type._value_", "application_id", "block_by"
+)
+
+
+def _graph_of(plain: tuple[_Plain, ...], must_in_order: tuple[ApplicationId, ...]) -> Graph:
+    nodes = tuple(Node(id_, TaskType(kind), app, by) for id_, kind, app, by in plain)
     _refuse_bad_references(nodes)
     edges = _Edges(nodes)
     edges.add_asked()

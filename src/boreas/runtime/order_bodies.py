@@ -1,17 +1,32 @@
 """From the engine's intents to the rows that promise an agent what to do."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
 
 import msgspec
 
 from boreas.domain.deployments import Deployment, Execution, Task
-from boreas.domain.ids import AgentId, ReleaseId
+from boreas.domain.ids import AgentId, ApplicationId, ReleaseId, TargetId
 from boreas.domain.orders import OrderBody, ReleaseBody
 from boreas.engine.snapshot import CancelIntent, Decision, Snapshot
 from boreas.runtime.ports import Loaded, OutboxKind, OutboxRow
 
 DEFAULT_TIMEOUT_SECONDS = 3600.0
 Releases = Mapping[ReleaseId, ReleaseBody]
+
+
+_Place = tuple[TargetId, ApplicationId | None]
+LeftBehind = Mapping[_Place, AbstractSet[ReleaseId]]
+
+
+class _Around(NamedTuple):
+    """What the orders of one decision have in common."""
+
+    decision: Decision
+    loaded: Loaded
+    releases: Releases
+    left_behind: LeftBehind
 
 
 def releases_needed(decision: Decision) -> set[ReleaseId]:
@@ -27,9 +42,12 @@ def outbox_rows(decision: Decision, loaded: Loaded, releases: Releases) -> Seque
     deployment = decision.next
     cancels = [_cancel_row(deployment, cancel) for cancel in decision.cancels]
     wanted = {intent.execution_id for intent in decision.orders}
+    if not wanted:
+        return cancels
     tasks = {task.id: task for task in deployment.tasks}
+    around = _Around(decision, loaded, releases, _left_behind(deployment))
     orders = [
-        _order_row(execution, tasks[execution.task_id], decision, loaded, releases)
+        _order_row(execution, tasks[execution.task_id], around)
         for execution in deployment.executions
         if execution.id in wanted
     ]
@@ -46,8 +64,14 @@ def scope_of(execution: Execution) -> str:
     return f"{execution.target_id}/{execution.application_id or own}"
 
 
-def _same_scope(one: Execution, other: Execution) -> bool:
-    return one.target_id == other.target_id and one.application_id == other.application_id
+def _left_behind(deployment: Deployment) -> LeftBehind:
+    """For each place, what was live there before any execution of this deployment."""
+    found: dict[_Place, set[ReleaseId]] = {}
+    for it in deployment.executions:
+        if it.previous_release_id is not None:
+            place = it.target_id, it.application_id
+            found.setdefault(place, set()).add(it.previous_release_id)
+    return found
 
 
 def _cancel_row(deployment: Deployment, cancel: CancelIntent) -> OutboxRow:
@@ -62,24 +86,21 @@ def _cancel_row(deployment: Deployment, cancel: CancelIntent) -> OutboxRow:
     )
 
 
-def _order_row(
-    execution: Execution, task: Task, decision: Decision, loaded: Loaded, releases: Releases
-) -> OutboxRow:
+def _order_row(execution: Execution, task: Task, around: _Around) -> OutboxRow:
     return OutboxRow(
         agent_id=execution.agent_id,
         kind=OutboxKind.ORDER,
         order_id=execution.order_id,
-        deployment_id=decision.next.id,
+        deployment_id=around.decision.next.id,
         scope=scope_of(execution),
-        fence=decision.next.fence,
-        body=msgspec.msgpack.encode(_order_body(execution, task, decision, loaded, releases)),
+        fence=around.decision.next.fence,
+        body=msgspec.msgpack.encode(_order_body(execution, task, around)),
     )
 
 
-def _order_body(
-    execution: Execution, task: Task, decision: Decision, loaded: Loaded, releases: Releases
-) -> OrderBody:
-    deployment, snapshot = decision.next, loaded.snapshot
+def _order_body(execution: Execution, task: Task, around: _Around) -> OrderBody:
+    loaded, releases = around.loaded, around.releases
+    deployment, snapshot = around.decision.next, loaded.snapshot
     release = releases.get(execution.release_id) if execution.release_id else None
     previous = execution.previous_release_id
     return OrderBody(
@@ -104,7 +125,7 @@ def _order_body(
         variables=loaded.variables,
         timeout_seconds=_timeout_of(task, release),
         files=tuple(task.payload.get("files", ())),
-        keep_releases=_releases_to_keep(execution, decision.next, snapshot),
+        keep_releases=_releases_to_keep(execution, around.left_behind, snapshot),
     )
 
 
@@ -121,11 +142,11 @@ def _timeout_of(task: Task, release: ReleaseBody | None) -> float:
 
 
 def _releases_to_keep(
-    execution: Execution, deployment: Deployment, snapshot: Snapshot
+    execution: Execution, left_behind: LeftBehind, snapshot: Snapshot
 ) -> tuple[ReleaseId, ...]:
     """What a rollback may need on this target: what is live, and what was before."""
     keep = {execution.release_id, execution.previous_release_id}
-    keep |= {it.previous_release_id for it in deployment.executions if _same_scope(it, execution)}
+    keep |= left_behind.get((execution.target_id, execution.application_id), set())
     if execution.application_id:
         live = snapshot.live.get((execution.application_id, execution.target_id))
         if live:

@@ -216,8 +216,9 @@ async def _read_all_releases(
 
 def _named_by(deployment: Deployment) -> Iterable[ReleaseId]:
     """What its executions bring or leave; a retry points at the releases of the first one."""
-    both = ((it.release_id, it.previous_release_id) for it in deployment.executions)
-    return (release for pair in both for release in pair if release is not None)
+    brought = {it.release_id for it in deployment.executions}
+    both = brought | {it.previous_release_id for it in deployment.executions}
+    return (release for release in both if release is not None)
 
 
 def _releases_of(record: LiveRecord) -> Iterable[ReleaseId]:

@@ -6,7 +6,8 @@ statements. Every part of a transaction that reads calls `flush` first, so nobod
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from itertools import zip_longest
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     Select,
@@ -33,6 +34,7 @@ from boreas.store.columns import UtcTime
 from boreas.store.mapping import document_of
 
 Row = Mapping[str, Any]
+V = TypeVar("V")
 LivePlace = tuple[ApplicationId, TargetId]
 
 
@@ -98,19 +100,18 @@ class PendingWrites:
     def _diff_tasks(self, before: Deployment, after: Deployment) -> None:
         if before.tasks is after.tasks:
             return
-        old = {task.id: (place, task) for place, task in enumerate(before.tasks)}
-        for place, task in enumerate(after.tasks):
-            known = old.pop(task.id, None)
-            if known is None or known[0] != place or known[1] is not task:
-                self._tasks[after.id, task.id] = task_row(after.id, place, task)
+        old = {task.id: place for place, task in _unlike(before.tasks, after.tasks)}
+        for place, task in _unlike(after.tasks, before.tasks):
+            old.pop(task.id, None)
+            self._tasks[after.id, task.id] = task_row(after.id, place, task)
         for gone in old:
             self._tasks[after.id, gone] = None
 
     def _diff_executions(self, before: Deployment, after: Deployment) -> None:
         if before.executions is after.executions:
             return
-        old = {execution.id: execution for execution in before.executions}
-        for execution in after.executions:
+        old = {it.id: it for _, it in _unlike(before.executions, after.executions)}
+        for _, execution in _unlike(after.executions, before.executions):
             if old.pop(execution.id, None) is not execution:
                 self._executions[execution.id] = execution_row(after.id, execution)
                 if execution.state in TERMINAL_EXECUTIONS:
@@ -219,6 +220,12 @@ class PendingWrites:
         present = [row for row in rows if row is not None]
         if present:
             await self._connection.execute(statement, present)
+
+
+def _unlike(values: Sequence[V], others: Sequence[V]) -> list[tuple[int, V]]:
+    """Those of the first, with their places, that are not the same object at that place."""
+    both = zip_longest(values, others[: len(values)])
+    return [(place, one) for place, (one, other) in enumerate(both) if one is not other]
 
 
 def queued_for(wanted: Collection[Place]) -> Select[Any]:
