@@ -5,11 +5,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from tests.support.waiting import until
 
@@ -161,6 +163,15 @@ class Installation:
         for server in self.servers:
             if server.process and server.process.poll() is None:
                 server.kill()
+        self._end_commands()
+
+    def _end_commands(self) -> None:
+        """Commands outlive their agents on purpose; those of a test end with it."""
+        ours = f"{self.directory}/"
+        for process in psutil.process_iter(["cmdline"]):
+            if any(ours in word for word in process.info["cmdline"] or ()):
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
 
     # --- HTTP -------------------------------------------------------------------------------
 
