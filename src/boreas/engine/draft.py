@@ -25,7 +25,9 @@ from boreas.domain.deployments import (
 from boreas.domain.events import Notice
 from boreas.domain.ids import ExecutionId, TaskId
 from boreas.engine import transitions
+from boreas.engine.graph import EDGES
 from boreas.engine.health_windows import active_seconds, with_hold_settled
+from boreas.engine.memory import known_of, remember
 from boreas.engine.snapshot import Decision, LiveChange
 from boreas.kit.values import replace
 
@@ -49,7 +51,8 @@ class Draft:
         self.executions = {it.id: it for it in deployment.executions}
         self.notices: list[Notice] = []
         self.live: list[LiveChange] = []
-        self._of_task: defaultdict[TaskId, list[ExecutionId]] | None = None
+        self._known = known_of(deployment)
+        self._edges_changed = False
         self._tasks_changed = False
         self._executions_changed = False
 
@@ -57,11 +60,12 @@ class Draft:
 
     def of_task(self, task_id: TaskId) -> list[Execution]:
         """All executions of a task, oldest first."""
-        if self._of_task is None:
-            self._of_task = defaultdict(list)
+        if self._known.of_task is None:
+            of_task: defaultdict[TaskId, list[ExecutionId]] = defaultdict(list)
             for id_, execution in self.executions.items():
-                self._of_task[execution.task_id].append(id_)
-        return [self.executions[it] for it in self._of_task.get(task_id, ())]
+                of_task[execution.task_id].append(id_)
+            self._known.of_task = of_task
+        return [self.executions[it] for it in self._known.of_task.get(task_id, ())]
 
     def in_flight(self) -> list[Execution]:
         """Executions that an agent was asked for and has not settled."""
@@ -92,6 +96,7 @@ class Draft:
         if "state" in changes:
             transitions.require_task(task.state, changes["state"])
         self._tasks_changed = True
+        self._edges_changed |= not EDGES.isdisjoint(changes)
         self.tasks[task_id] = task = replace(task, updated_at=self.now, **changes)
         return task
 
@@ -128,8 +133,7 @@ class Draft:
         )
         self._executions_changed = True
         self.executions[execution.id] = execution
-        if self._of_task is not None:
-            self._of_task[execution.task_id].append(execution.id)
+        self._known.of_task = None
         return execution
 
     def put_gate(self, gate: Gate) -> None:
@@ -155,7 +159,7 @@ class Draft:
         header = draft is not original and _header(draft) != _header(original)
         if not (header or self._tasks_changed or self._executions_changed):
             return original
-        return replace(
+        after = replace(
             draft,
             tasks=tuple(self.tasks.values()) if self._tasks_changed else original.tasks,
             executions=(
@@ -164,6 +168,9 @@ class Draft:
             revision=original.revision + 1,
             updated_at=self.now,
         )
+        graph = None if self._edges_changed else self._known.graph
+        remember(after, graph=graph, of_task=self._known.of_task)
+        return after
 
     def decision(self, **more: Any) -> Decision:
         """What a person's wish or an agent's report comes to: no orders; the loop decides those."""

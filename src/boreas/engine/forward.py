@@ -26,7 +26,8 @@ def go_on(turn: Turn) -> None:
     failed = -1
     # A start can itself fail (an agent that was revoked), and then nothing more may start.
     while turn.deployment.stop is None and failed != (failed := _count_failed(turn)):
-        _stop_at_failure(turn)
+        if failed:
+            _stop_at_failure(turn)
         if turn.deployment.stop is None:
             turn.forget_waits()
             _start_ready(turn)
@@ -35,7 +36,8 @@ def go_on(turn: Turn) -> None:
 
 
 def _count_failed(turn: Turn) -> int:
-    return sum(1 for it in turn.executions.values() if it.state in NOT_GOOD)
+    over = [it.state for it in turn.executions.values() if it.completed_at is not None]
+    return sum(map(over.count, NOT_GOOD))
 
 
 def _stop_at_failure(turn: Turn) -> None:

@@ -27,6 +27,10 @@ RANK: Mapping[TaskType, int] = {
 """The order of types inside one application; `custom` has none."""
 
 
+EDGES = frozenset({"id", "type", "application_id", "block_by"})
+"""The fields of a task that make the graph."""
+
+
 class Node(NamedTuple):
     """What the graph needs to know of a task."""
 

@@ -50,7 +50,9 @@ class Turn(Draft):
     @cached_property
     def graph(self) -> Graph:
         """The tasks' graph; built once for the same tasks and edges."""
-        return graph_of(self.original.tasks, self.original.must_in_order)
+        if self._known.graph is None:
+            self._known.graph = graph_of(self.original.tasks, self.original.must_in_order)
+        return self._known.graph
 
     @cached_property
     def live_before(self) -> dict[Place, ReleaseId | None]:

@@ -77,6 +77,7 @@ class SqlDeployments:
         await self._add_parts(stored)
         await self._add_releases(stored, releases, views)
         self._unit.locked[stored.id] = stored.revision
+        self._unit.saved[stored.id] = stored
         return stored
 
     async def _version(self, deployment: Deployment) -> Any:
