@@ -30,6 +30,8 @@ AMONG_MANY = LeaseTimes(seconds=6.0, renew_every=2.0)
 # Alone on a SQLite file nobody waits for the lease (a file lock guards it): write seldom when idle.
 ALONE = LeaseTimes(seconds=60.0, renew_every=20.0)
 
+_REST_AFTER_OUTAGE_SECONDS = 1.0
+
 
 class Membership:
     """This server's place among the servers of one database."""
@@ -56,15 +58,25 @@ class Membership:
         await tx.servers.check(self.server_id, self._epoch)
 
     async def ensure(self) -> None:
-        """Register again if the lease was lost; agents re-dial and the work is reloaded anyway."""
+        """Register again if the lease was lost; agents re-dial and the work is reloaded anyway.
+
+        An outage in between is waited out for a moment: who needs the lease asks again.
+        """
+        try:
+            if not await self._stands():
+                log.warning("lease was lost, joining again", action="lease_lost")
+                await self.join()
+        except (Unavailable, NoSpace) as outage:
+            log.warning("not joined yet", action="join_failed", reason=outage.message)
+            await self._clock.sleep(_REST_AFTER_OUTAGE_SECONDS)
+
+    async def _stands(self) -> bool:
         try:
             async with self._store.transaction() as tx:
                 await tx.servers.check(self.server_id, self._epoch)
         except Conflict:
-            log.warning("lease was lost, joining again", action="lease_lost")
-            await self.join()
-        except (Unavailable, NoSpace):
-            await self._clock.sleep(self._times.renew_every)
+            return False
+        return True
 
     async def keep(self) -> None:
         """Renew the lease and bury dead servers, for ever."""

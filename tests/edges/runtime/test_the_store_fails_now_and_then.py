@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from torture.stores import fail_at_random, fail_nth_write
+from torture.stores import FaultyStore, HurriedClock, fail_at_random, fail_nth_write
 from torture.tally import Dose, Tally
 
 from boreas.domain.errors import Unavailable
+from boreas.domain.ids import ServerId
+from boreas.runtime.membership import ALONE, Membership
 from boreas.store import SqlStore
 
 
@@ -66,3 +68,23 @@ async def test_a_commit_of_unknown_fate_is_announced_all_the_same(tmp_path: Path
                 await tx.announce("news", "look")
 
         assert await asyncio.wait_for(anext(heard), 5) == ("news", "look")
+
+
+async def test_a_lost_lease_is_taken_up_again_however_often_the_database_fails(
+    tmp_path: Path,
+) -> None:
+    async with FaultyStore.open(None, tmp_path) as store:
+        clock = HurriedClock()
+        membership = Membership(
+            store=store, server_id=ServerId("srv"), address="here:1", clock=clock, times=ALONE
+        )
+        await membership.join()
+        await membership.leave()
+        faults = iter([None, "failed", None, "unknown", None, None])
+        store.fault = lambda: next(faults, None)
+
+        for _ in range(3):
+            await membership.ensure()
+
+        async with store.transaction() as tx:
+            await membership.check(tx)
