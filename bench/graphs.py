@@ -45,7 +45,7 @@ def _run(whole: World, count: int) -> dict[str, float]:
     assert answer.is_success, answer.text
     accepted = time.monotonic() - began
     deployment = answer.json()["id"]
-    whole.until_done(deployment, at_most=400)
+    whole.until_over(deployment, at_most=400)
     used = cpu_seconds(whole.server) - before
     shown = whole.deployment(deployment)
     starts = [moment(task["startedAt"]) for task in shown["tasks"]]

@@ -102,6 +102,14 @@ class World(Installation):
 
         until(look, at_most=at_most, why=lambda: self.deployment(deployment)["waitingFor"])
 
+    def until_over(self, deployment: str, *, at_most: float) -> None:
+        """The same for one so large that looking at it often would be what is measured."""
+        end = time.monotonic() + at_most
+        path = "/api/v1/deployments?status=success&limit=5"
+        while all(it["id"] != deployment for it in self.get(path)["items"]):
+            assert time.monotonic() < end, "the deployment did not end"
+            time.sleep(0.3)
+
     def light_agents(self, count: int) -> subprocess.Popen[bytes]:
         """So many connections from one process that answers orders without doing them."""
         tokens = [

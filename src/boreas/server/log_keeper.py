@@ -98,9 +98,19 @@ class LogKeeper:
         self._hint.raise_()
 
     async def _look(self) -> None:
-        for deployment_id, since in list(self._closing.items()):
-            if self._is_complete(deployment_id) or self._clock.monotonic() - since > GRACE_SECONDS:
-                await self._close(deployment_id)
+        now = self._clock.monotonic()
+        due = [
+            deployment_id
+            for deployment_id, since in self._closing.items()
+            if self._is_complete(deployment_id) or now - since > GRACE_SECONDS
+        ]
+        if due:
+            # Asked once for all of them: it is a walk through the directories.
+            tasks_of: dict[str, list[str]] = {}
+            for deployment, task in self._logs.open_logs():
+                tasks_of.setdefault(deployment, []).append(task)
+            for deployment_id in due:
+                await self._close(deployment_id, tasks_of.get(deployment_id, ()))
 
     def _is_complete(self, deployment_id: DeploymentId) -> bool:
         return all(
@@ -113,10 +123,9 @@ class LogKeeper:
         place, log_bytes = self._expected[order_id]
         return self._logs.offset_of(place.deployment_id, place.task_id, order_id) >= log_bytes
 
-    async def _close(self, deployment_id: DeploymentId) -> None:
-        for deployment, task in self._logs.open_logs():
-            if deployment == deployment_id:
-                await self._logs.close(deployment, task)
+    async def _close(self, deployment_id: DeploymentId, tasks: Collection[str]) -> None:
+        for task in tasks:
+            await self._logs.close(deployment_id, task)
         del self._closing[deployment_id]
         self._expected = {
             order_id: expected

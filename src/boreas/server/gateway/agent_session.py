@@ -93,6 +93,8 @@ class AgentSession:
         """Send a promise that was just committed."""
         if row.id not in self._sent:
             self._sent.add(row.id)
+            if row.kind is OutboxKind.ORDER:
+                self._parts.places.learn(row)
             self._say(_frame_of(row))
 
     def fetch(self) -> None:

@@ -3,11 +3,21 @@
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
 
-from boreas.domain.ids import AgentId, ExecutionId
-from boreas.domain.outbox import Place
+import msgspec
+
+from boreas.domain.ids import AgentId, ExecutionId, TaskId
+from boreas.domain.outbox import OutboxRow, Place
 from boreas.server.gateway.ports import Registry
 
 _REMEMBERED = 20_000
+
+
+class _Named(msgspec.Struct):
+    """What an order's body says of its place."""
+
+    execution_id: ExecutionId
+    task_id: TaskId
+    target: str
 
 
 class Places:
@@ -16,6 +26,18 @@ class Places:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._known: OrderedDict[ExecutionId, Place] = OrderedDict()
+
+    def learn(self, order: OutboxRow) -> None:
+        """An order that goes out: its reports and its log come soon, and need not ask for it."""
+        named = msgspec.msgpack.decode(order.body, type=_Named)
+        place = Place(
+            execution_id=named.execution_id,
+            deployment_id=order.deployment_id,
+            task_id=named.task_id,
+            target=named.target,
+            agent_id=order.agent_id,
+        )
+        self._remember({named.execution_id: place})
 
     async def of_orders(self, order_ids: Collection[str], agent_id: AgentId) -> Mapping[str, Place]:
         """The places of those orders that are this agent's; all others are left out."""
