@@ -90,9 +90,13 @@ def sigterm_with_50_tasks() -> Iterator[Line]:
     with boreas(agents=5) as whole:
         mark = whole.directory / "marks"
         tasks = [
-            command(f"t{number}", f"echo {number} >> {mark}; sleep 6", target=f"n{number % 5 + 1}")
+            command(f"t{number}", f"echo {number} >> {mark}; sleep 6", target=f"s{number}")
             for number in range(50)
         ]
+        # Orders of one target run one after the other: fifty at once need fifty targets.
+        for number in range(50):
+            wish = {"name": f"s{number}", "agent": f"n{number % 5 + 1}"}
+            whole.post(f"/api/release/environments/{whole.environment}/targets", wish)
         deployment = whole.start(whole.wish(tasks))
         end = time.monotonic() + 60
         while not mark.exists() or len(mark.read_text().split()) < 50:
