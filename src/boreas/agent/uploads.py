@@ -161,6 +161,8 @@ class _Upload:
         # A stream is opened for bytes only: orders that wait for their turn must not use them up.
         while self.total is None and not self._spool.read_block(offset, at_most=1):
             await self.hint.wait(at_most=LOOK_AGAIN_SECONDS)
+        if self.is_complete:
+            return  # It said nothing: no stream, and no file on the server.
         self._sender = self._session.open_log(self._order.order_id, start_offset=offset)
         self._sender.stored(offset)
         while self.total is None or offset < self.total:

@@ -38,6 +38,8 @@ class LogIntake:
                 # The agent was told where to go on and begins later: it has nothing older any more.
                 self._logs.skip_to(source, offset)
             async for block in stream.blocks():
+                if not block.payload:
+                    continue  # only the end: a log of nothing needs no file
                 stored = self._logs.append(source, offset, block.payload)
                 offset += len(block.payload)
                 self._stored(place, order_id, stored, len(block.payload))
