@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
@@ -37,3 +37,30 @@ def micros(value: datetime) -> int:
 def moment(value: int) -> datetime:
     """The moment of a stored form."""
     return EPOCH + timedelta(microseconds=value)
+
+
+def own_id() -> Column[Any]:
+    """The key of a noun."""
+    return Column("id", Word, primary_key=True)
+
+
+def word(name: str, *, nullable: bool = False, index: bool = False) -> Column[Any]:
+    """An id, a name, a state."""
+    return Column(name, Word, nullable=nullable, index=index)
+
+
+def time(name: str, *, nullable: bool = False) -> Column[Any]:
+    """A moment."""
+    return Column(name, UtcTime, nullable=nullable)
+
+
+def within(name: str, parent: str, *, nullable: bool = False, index: bool = False) -> Column[Any]:
+    """Goes with its parent."""
+    return Column(
+        name, Word, ForeignKey(parent, ondelete="CASCADE"), nullable=nullable, index=index
+    )
+
+
+def document() -> Column[Any]:
+    """The whole value."""
+    return Column("document", Text, nullable=False)

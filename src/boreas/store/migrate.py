@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from boreas.domain.errors import Conflict
 from boreas.store import dialects
 
-HEAD: Final = "0001"
-"""The revision that `tables.metadata` describes; the newest file in migrations/versions."""
+HEAD: Final = "0002"
+"""The revision that `tables` and `release_tables` describe; the newest of migrations/versions."""
 
 SCRIPTS: Final = Path(__file__).parent / "migrations"
 VERSION_TABLE: Final = "schema_revision"

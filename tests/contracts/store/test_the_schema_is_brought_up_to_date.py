@@ -9,9 +9,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event, inspect, text
 
 from boreas.domain.errors import Conflict
-from boreas.store import SqlStore, migrate
+from boreas.store import SqlStore, migrate, release_tables
 from boreas.store.engines import database_url, make_engine
 from boreas.store.tables import metadata
+
+assert release_tables, "importing it adds its tables to the metadata"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -2,12 +2,13 @@
 
 from alembic import context
 
+from boreas.store import release_tables, tables
 from boreas.store.migrate import VERSION_TABLE
-from boreas.store.tables import metadata
 
+assert release_tables, "importing it adds its tables to the metadata"
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=tables.metadata,
     version_table=VERSION_TABLE,
     transactional_ddl=True,
 )
