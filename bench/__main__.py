@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from bench import fleet, graphs, latency, output, restarts, runtime
+from bench import fleet, graphs, latency, masking, output, restarts, runtime
 from bench.line import line, say
 from bench.world import compiled
 
@@ -23,6 +23,7 @@ ROWS: dict[str, tuple[Callable[[], Iterator[Line]], int]] = {
     "graph_5000": (graphs.graph_5000, 180),
     "log_lines": (output.log_lines, 80),
     "log_latency": (output.log_latency, 40),
+    "masking": (masking.masking, 30),
     "idle": (fleet.idle, 100),
     "idle_agents_2000": (fleet.idle_agents_2000, 140),
     "true_on_100_agents": (fleet.true_on_100_agents, 110),
