@@ -10,9 +10,10 @@ from typing import Annotated, Protocol
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from boreas.credentials.vault import Vault
 from boreas.domain.ids import AgentId
 from boreas.domain.orders import GitRef
-from boreas.kit.clock import Clock
+from boreas.kit.clock import Clock, SystemClock
 from boreas.kit.ids import IdSource
 from boreas.logs.store import LogStore
 from boreas.server.auth.guessing import Guesses
@@ -65,6 +66,7 @@ class ServiceBundle:
     has_all_logs_of: Callable[[Collection[str]], bool] = lambda _: False
     misses_logs_of: Callable[[Collection[str]], bool] = lambda _: False
     patience_seconds: float = 0.5
+    vault: Vault = field(default_factory=lambda: Vault(None, SystemClock()))
     hasher: PasswordHasher = field(default_factory=PasswordHasher)
     guesses: Guesses = field(default_factory=Guesses)
 

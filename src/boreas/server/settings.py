@@ -13,7 +13,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NoReturn
 
+from boreas.credentials.keys import FILE_VARIABLE, VARIABLE, KeyRing, ring_from
 from boreas.domain.errors import InvalidInput, invalid
+from boreas.kit.environment import forget_variable
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -56,6 +58,7 @@ class Settings:
     secure_cookies: SecureCookies = SecureCookies.AUTO
     log_keep_days: float = 30.0
     log_keep_bytes: int = 10 * 1024**3
+    secret_keys: KeyRing | None = None
 
     @property
     def setup_token_file(self) -> Path:
@@ -98,12 +101,16 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     given = vars(_parser().parse_args(list(argv)))
     read = {option.name: _value(option, given[option.name], environ) for option in OPTIONS}
     keep_gib = read.pop("log_keep_gib")
-    return Settings(log_keep_bytes=int(keep_gib * 1024**3), **read)
+    return Settings(log_keep_bytes=int(keep_gib * 1024**3), secret_keys=ring_from(environ), **read)
 
 
 def from_process(argv: Sequence[str]) -> Settings:
-    """Settings from arguments and this process' own environment."""
-    return parse(argv, os.environ)
+    """Settings from arguments and this process' own environment, which then forgets the keys."""
+    try:
+        return parse(argv, os.environ)
+    finally:
+        for name in (VARIABLE, FILE_VARIABLE):
+            forget_variable(os.environ, name)
 
 
 def _value(option: _Option, given: str | None, environ: Mapping[str, str]) -> Any:

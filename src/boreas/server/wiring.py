@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+from boreas.credentials.vault import Vault
 from boreas.domain.ids import AgentId, ServerId
 from boreas.kit.clock import Clock, SystemClock
 from boreas.kit.ids import new_id
@@ -108,6 +109,7 @@ class _Assembly:
         self.store = store
         self.clock = clock
         self.server_id = ServerId(new_id("srv"))
+        self.vault = Vault(settings.secret_keys, clock)
         self.agents_at = advertised(settings)
         self.logs = LogStore(settings.log_dir, clock)
         self.registry = StoreRegistry(store)
@@ -125,6 +127,8 @@ class _Assembly:
 
     async def start(self, stack: AsyncExitStack) -> RunningServer:
         """Start everything; `stack` stops it in reverse."""
+        async with self.store.transaction() as tx:
+            await self.vault.unlock(tx)
         authority = await shared_authority(
             self.store, self.settings.data_dir / "pki", self.clock.now()
         )
@@ -200,6 +204,7 @@ class _Assembly:
             ids=new_id,
             mint_enrol_token=partial(_mint_enrol_token, authority, agents_at),
             setup_token=SetupToken(self.settings.setup_token_file),
+            vault=self.vault,
             loop_alive=self.loop.is_alive,
             has_all_logs_of=self.keeper.has_all_of,
             misses_logs_of=self.keeper.misses_any_of,

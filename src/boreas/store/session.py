@@ -44,6 +44,7 @@ from boreas.store.projects import (
 from boreas.store.recall import Recall
 from boreas.store.registry import SqlAgents, SqlEnrolTokens
 from boreas.store.saving import PendingWrites
+from boreas.store.secrets import SqlSecrets
 from boreas.store.servers import SqlServers
 from boreas.store.unit import Unit
 
@@ -71,6 +72,7 @@ class SqlTransaction:
         self.login_attempts = SqlLoginAttempts(unit)
         self.idempotency = SqlIdempotency(unit)
         self.meta = SqlMeta(unit)
+        self.secrets = SqlSecrets(unit)
 
     async def announce(self, channel: str, payload: str) -> None:
         """Tell every server, this one too, after the commit."""
