@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from boreas.domain.ids import UserId
+from boreas.domain.permissions import WHOLE, Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +47,4 @@ class ApiToken:
     created_at: datetime
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
+    scope: Scope = WHOLE

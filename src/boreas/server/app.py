@@ -12,9 +12,10 @@ from fastapi.routing import iter_route_contexts
 from starlette.middleware import Middleware
 
 import boreas
+from boreas.domain.permissions import Permission
 from boreas.server import errors, guards, live, static
 from boreas.server.api import ROUTERS
-from boreas.server.auth.callers import WHO_ATTRIBUTE, Who
+from boreas.server.auth.callers import PERMISSIONS_ATTRIBUTE, WHO_ATTRIBUTE, Who
 from boreas.server.services import ServiceBundle
 
 DESCRIPTION = (
@@ -70,6 +71,23 @@ def _gates(dependant: Dependant) -> Iterator[Who]:
         if who is not None:
             yield who
         yield from _gates(each)
+
+
+def declared_permissions(app: FastAPI) -> Iterator[tuple[str, str, frozenset[Permission]]]:
+    """Method, path and permissions of every route for members of a project."""
+    for context in iter_route_contexts(app.routes):
+        dependant = getattr(context, "dependant", None)
+        found = set(_asked(dependant)) if isinstance(dependant, Dependant) else set()
+        found |= getattr(context.endpoint, PERMISSIONS_ATTRIBUTE, frozenset())
+        for method in sorted(getattr(context, "methods", None) or {"WEBSOCKET"}):
+            if found:
+                yield method, str(context.path), frozenset(found)
+
+
+def _asked(dependant: Dependant) -> Iterator[Permission]:
+    for each in dependant.dependencies:
+        yield from getattr(each.call, PERMISSIONS_ATTRIBUTE, ())
+        yield from _asked(each)
 
 
 def require_callers(app: FastAPI) -> None:

@@ -32,6 +32,11 @@ def document_of(value: object) -> str:
     return _encoder.encode(value).decode()
 
 
+def plain(value: object) -> Any:
+    """A value of the domain, or a mapping of such, as what JSON knows; None stays None."""
+    return msgspec.to_builtins(value, str_keys=True, order="sorted", enc_hook=_encode_other)
+
+
 class Form(Generic[V]):
     """Reads documents of one type."""
 

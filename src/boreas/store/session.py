@@ -20,6 +20,7 @@ from boreas.kit.tasks import TaskGroup
 from boreas.store.access import SqlApiTokens, SqlLoginAttempts, SqlSessions, SqlUsers
 from boreas.store.agents import SqlAgentLinks
 from boreas.store.announcements import Crier
+from boreas.store.audit import SqlAudit, write_notes
 from boreas.store.deployments import SqlDeploymentWork
 from boreas.store.engines import (
     LONGEST_WAIT_SECONDS,
@@ -32,8 +33,10 @@ from boreas.store.failures import BUSY, translated
 from boreas.store.file_lock import FileLock
 from boreas.store.history import SqlDeployments
 from boreas.store.idempotency import SqlIdempotency, SqlMeta
+from boreas.store.members import SqlMembers
 from boreas.store.migrate import bring_up_to_date
 from boreas.store.outbox import SqlOutbox
+from boreas.store.places import SqlPlaces
 from boreas.store.projects import (
     SqlApplications,
     SqlEnvironments,
@@ -52,7 +55,7 @@ from boreas.store.unit import Unit
 class SqlTransaction:
     """One all-or-nothing unit of work; see `boreas.runtime.ports.Transaction`."""
 
-    def __init__(self, unit: Unit, file_lock: FileLock | None) -> None:
+    def __init__(self, unit: Unit, file_lock: FileLock | None, clock: Clock) -> None:
         self._unit = unit
         self.work = SqlDeploymentWork(unit)
         self.outbox = SqlOutbox(unit)
@@ -73,6 +76,9 @@ class SqlTransaction:
         self.idempotency = SqlIdempotency(unit)
         self.meta = SqlMeta(unit)
         self.secrets = SqlSecrets(unit)
+        self.members = SqlMembers(unit)
+        self.places = SqlPlaces(unit)
+        self.audit = SqlAudit(unit, clock)
 
     async def announce(self, channel: str, payload: str) -> None:
         """Tell every server, this one too, after the commit."""
@@ -148,7 +154,7 @@ class SqlStore:
                     pending=PendingWrites(connection),
                 )
                 async with _undone_on_error(unit):
-                    yield SqlTransaction(unit, self._file_lock)
+                    yield SqlTransaction(unit, self._file_lock, self.clock)
                     await _to_its_end(lambda: self._commit(unit))
 
     @asynccontextmanager
@@ -161,7 +167,7 @@ class SqlStore:
                     recall=self._recall,
                     pending=PendingWrites(connection),
                 )
-                yield SqlTransaction(unit, None)
+                yield SqlTransaction(unit, None, self.clock)
 
     def listen(self, *channels: str) -> AsyncIterator[tuple[str, str]]:
         """(channel, payload) as they come, from the moment of this call; ends never."""
@@ -177,6 +183,7 @@ class SqlStore:
 
     async def _commit(self, unit: Unit) -> None:
         await unit.pending.flush()
+        await write_notes(unit)
         await self._crier.notify(unit.connection, unit.announced)
         async with AsyncExitStack() as on_error:
             # It may stand all the same, so whoever was to hear of it looks. SQLite would keep the

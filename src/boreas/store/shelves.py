@@ -4,8 +4,9 @@ from typing import Final
 
 from boreas.domain.access import ApiToken, Session, User
 from boreas.domain.fleet import Agent, EnrolToken, Target
+from boreas.domain.permissions import Member
 from boreas.domain.projects import Application, Environment, Project, Version
-from boreas.store import tables
+from boreas.store import release_tables, tables
 from boreas.store.nouns import Shelf
 
 _BY_POSITION: Final = (("position", int), ("id", str))
@@ -70,4 +71,12 @@ API_TOKENS: Final = Shelf(
     parent="user_id",
     order=(("id", str),),
     overlay=("last_used_at",),
+)
+MEMBERS: Final = Shelf(
+    noun="member",
+    kind=Member,
+    table=release_tables.members,
+    label="user_id",
+    parent="project_id",
+    order=(("id", str),),
 )

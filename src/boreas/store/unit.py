@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -34,6 +35,8 @@ class Unit:
     fences: deque[int] = field(default_factory=deque)
     announced: dict[tuple[str, str], None] = field(default_factory=dict)
     outbox_numbers: list[int] = field(default_factory=list)
+    notes: list[Callable[[int], Any]] = field(default_factory=list)
+    """Entries of the audit trail, written last: each needs to know its place in the chain."""
     after_commit: list[Callable[[], None]] = field(default_factory=list)
     after_rollback: list[Callable[[], None]] = field(default_factory=list)
 

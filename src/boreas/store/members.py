@@ -1,0 +1,104 @@
+"""Members of projects, and what a user may do where."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import BindParameter, Select, and_, bindparam, func, select
+
+from boreas.domain.access import User
+from boreas.domain.errors import NotFound
+from boreas.domain.ids import ProjectId
+from boreas.domain.permissions import Member, Role, Standing
+from boreas.store import dialects, shelves, tables
+from boreas.store.nouns import SqlNoun
+from boreas.store.release_tables import members
+from boreas.store.unit import Unit
+
+_NOBODY: Final = Standing(is_active=False)
+
+
+class _Account(msgspec.Struct):
+    """The part of a user's document that says what they may do."""
+
+    is_admin: bool = False
+    disabled_at: str | None = None
+
+
+_ACCOUNT: Final = msgspec.json.Decoder(_Account)
+
+
+class SqlMembers(SqlNoun[Member]):
+    """Who is what in which project."""
+
+    def __init__(self, unit: Unit) -> None:
+        super().__init__(unit, shelves.MEMBERS)
+
+    async def standing(self, user_id: str, project_id: str) -> Standing:
+        """What this user is in this project at this moment; a user who is no more is nobody."""
+        asked = {"user": user_id, "project": project_id}
+        row = (await self._connection.execute(_STANDING, asked)).first()
+        return _NOBODY if row is None else standing_of(row.document, row.role)
+
+    async def roles_of(self, user_id: str) -> Mapping[ProjectId, Role]:
+        """Everywhere a user is a member."""
+        query = select(members.c.project_id, members.c.role).where(members.c.user_id == user_id)
+        rows = await self._connection.execute(query)
+        return {ProjectId(project): Role(role) for project, role in rows}
+
+    async def take_turn(self, project_id: str) -> None:
+        """Until the commit nobody else changes who is what in this project."""
+        await dialects.take_turn(self._connection, f"members {project_id}")
+
+    async def of(self, member_id: str, project_id: str) -> Member:
+        """A member of this very project; `NotFound`."""
+        member = await self.find(member_id)
+        if member is None or member.project_id != project_id:
+            raise NotFound(f"There is no member `{member_id}`.", parameters={"id": member_id})
+        return member
+
+    async def owners(self, project_id: str) -> int:
+        """How many owners whose accounts are not disabled the project has."""
+        query = select(tables.users.c.document).where(
+            tables.users.c.id == members.c.user_id,
+            members.c.project_id == project_id,
+            members.c.role == Role.OWNER.value,
+        )
+        accounts = [_ACCOUNT.decode(text) for (text,) in await self._connection.execute(query)]
+        return sum(account.disabled_at is None for account in accounts)
+
+    async def with_users(self, project_id: str) -> Sequence[tuple[Member, User]]:
+        """All members of a project with who they are, by user name."""
+        users = SqlNoun(self._unit, shelves.USERS)
+        found = [
+            (each, await users.get(each.user_id)) for each in await self.all(within=project_id)
+        ]
+        return sorted(found, key=lambda pair: pair[1].username)
+
+    async def count_in(self, project_id: str) -> int:
+        """How many members there are."""
+        counted = select(func.count()).where(members.c.project_id == project_id)
+        return int((await self._connection.execute(counted)).scalar_one())
+
+
+def standing_of(account: str | None, role: str | None) -> Standing:
+    """From a user's document and the role, as they are stored."""
+    if account is None:
+        return _NOBODY
+    found = _ACCOUNT.decode(account)
+    return Standing(
+        role=None if role is None else Role(role),
+        is_admin=found.is_admin,
+        is_active=found.disabled_at is None,
+    )
+
+
+def _standing() -> Select[Any]:
+    users = tables.users
+    user: BindParameter[str] = bindparam("user")
+    here = and_(members.c.user_id == user, members.c.project_id == bindparam("project"))
+    joined = users.outerjoin(members, here)
+    return select(users.c.document, members.c.role).select_from(joined).where(users.c.id == user)
+
+
+_STANDING: Final = _standing()
