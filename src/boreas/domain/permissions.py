@@ -113,6 +113,15 @@ DEPLOY: Final = READ | {Permission.DEPLOY_FREE, Permission.DEPLOY_GUARDED, Permi
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """Which projects somebody's lists show: those they are a member of and their token reaches."""
+
+    user_id: UserId | None = None
+    """None for an admin, who sees all."""
+    project_ids: frozenset[ProjectId] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """What the store knows of a caller in a project; `role` is None for who is no member."""
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BindParameter, Select, and_, bindparam, func, select
+from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, func, select
 
 from boreas.domain.access import User
 from boreas.domain.errors import NotFound
 from boreas.domain.ids import ProjectId
-from boreas.domain.permissions import Member, Role, Standing
+from boreas.domain.permissions import Member, Role, Sight, Standing
 from boreas.store import dialects, shelves, tables
 from boreas.store.nouns import SqlNoun
 from boreas.store.release_tables import members
@@ -102,3 +102,14 @@ def _standing() -> Select[Any]:
 
 
 _STANDING: Final = _standing()
+
+
+def seen_projects(sight: Sight, project: ColumnElement[Any]) -> Sequence[ColumnElement[bool]]:
+    """The condition that a row of this project is shown to somebody."""
+    found: list[ColumnElement[bool]] = []
+    if sight.user_id is not None:
+        mine = select(members.c.project_id).where(members.c.user_id == sight.user_id)
+        found.append(project.in_(mine))
+    if sight.project_ids is not None:
+        found.append(project.in_(sorted(sight.project_ids)))
+    return found

@@ -97,9 +97,11 @@ class SqlNoun(Generic[V]):
         within: str | None = None,
         cursor: str | None = None,
         limit: int = USUAL_PER_PAGE,
+        only: Sequence[ColumnElement[bool]] = (),
     ) -> Page[V]:
-        """A page of them, in order."""
-        query = self._select().where(self._inside(within)).order_by(*self._sort_columns())
+        """A page of them, in order; `only` those for which all of it holds."""
+        inside = self._inside(within)
+        query = self._select().where(inside, *only).order_by(*self._sort_columns())
         after = key_of(cursor, tuple(kind for _, kind in self._shelf.order))
         if after is not None:
             place = tuple_(*(self._table.c[name] for name, _ in self._shelf.order))

@@ -12,11 +12,14 @@ from sqlalchemy import ColumnElement, delete, select, update
 
 from boreas.domain.errors import Conflict, InvalidInput
 from boreas.domain.fleet import LiveRecord, Target
+from boreas.domain.permissions import Sight
 from boreas.domain.projects import Application, Environment, Project, Version
 from boreas.store import dialects, shelves, tables, usage
 from boreas.store.loading import live_record
 from boreas.store.mapping import document_of
+from boreas.store.members import seen_projects
 from boreas.store.nouns import SqlNoun
+from boreas.store.paging import USUAL_PER_PAGE, Page
 from boreas.store.unit import Unit
 
 VERSION_COUNTER: Final = "version_sequence"
@@ -27,6 +30,13 @@ class SqlProjects(SqlNoun[Project]):
 
     def __init__(self, unit: Unit) -> None:
         super().__init__(unit, shelves.PROJECTS)
+
+    async def seen(
+        self, sight: Sight, *, cursor: str | None = None, limit: int = USUAL_PER_PAGE
+    ) -> Page[Project]:
+        """A page of those that somebody sees, by name."""
+        shown = seen_projects(sight, self._table.c.id)
+        return await self.page(cursor=cursor, limit=limit, only=shown)
 
     async def remove(self, key: str) -> None:
         """With everything below it; `Conflict` while one of its deployments is active."""

@@ -23,6 +23,7 @@ from boreas.domain.permissions import (
     Permission,
     Role,
     Scope,
+    Sight,
     Standing,
     Verdict,
     deploying_to,
@@ -79,6 +80,14 @@ class Caller:
             address=self.address,
             via=via,
             request_id=self.request_id,
+        )
+
+    @property
+    def sight(self) -> Sight:
+        """What their lists show."""
+        return Sight(
+            user_id=None if self.user.is_admin else self.user.id,
+            project_ids=self.scope.project_ids,
         )
 
     async def must(self, tx: Transaction, permission: Permission, project_id: str) -> None:
