@@ -23,6 +23,7 @@ from boreas.agent.journal import (
 )
 from boreas.agent.layout import Layout
 from boreas.agent.runner import Runner, decode_body
+from boreas.agent.secret_files import SecretFiles
 from boreas.domain.ids import OrderId
 from boreas.domain.orders import Outcome
 from boreas.kit.clock import Clock
@@ -38,6 +39,7 @@ class Desk:
     """Takes what the server asks for and knows what it must be told again."""
 
     def __init__(self, journal: Journal, runner: Runner, layout: Layout, clock: Clock) -> None:
+        self._secrets = SecretFiles(layout)
         self._journal = journal
         self._runner = runner
         self._layout = layout
@@ -72,6 +74,8 @@ class Desk:
         if known is not None:
             return (taken, *known.reports)
         if ending := self._early_ending(frame):
+            return (taken, await self._take_and_end(frame, ending))
+        if ending := self._keep_secrets(frame):
             return (taken, await self._take_and_end(frame, ending))
         await self._journal.write(_entry(frame))
         self._runner.enqueue(self._journal.orders[OrderId(frame.order_id)])
@@ -140,6 +144,15 @@ class Desk:
             decode_body(frame.body)
         except (msgspec.DecodeError, ValueError) as error:
             return Ending(Outcome.REFUSED, f"this agent cannot read the order: {error}")
+        return None
+
+    def _keep_secrets(self, frame: Order) -> Ending | None:
+        if not frame.secrets:
+            return None
+        try:
+            self._secrets.keep(OrderId(frame.order_id), frame.secrets)
+        except OSError as error:
+            return Ending(Outcome.FAILED, f"the node cannot keep the order's secrets: {error}")
         return None
 
     async def _take_and_end(self, frame: Order, ending: Ending) -> Frame:

@@ -7,6 +7,7 @@ claim taken and adopts what is there.
 
 import asyncio
 import contextlib
+import importlib.util
 import itertools
 import json
 import os
@@ -15,7 +16,7 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import boreas
@@ -153,7 +154,13 @@ class Keepers:
             self._launcher.close()
 
     def spec(
-        self, step_dir: Path, *, argv: tuple[str, ...], env: dict[str, str], cwd: Path
+        self,
+        step_dir: Path,
+        *,
+        argv: tuple[str, ...],
+        env: dict[str, str],
+        cwd: Path,
+        secrets: Sequence[str] = (),
     ) -> Spec:
         """What to ask the launcher for; the spool is the order's, two directories up."""
         return Spec(
@@ -165,6 +172,8 @@ class Keepers:
             spool=str(step_dir.parent.parent / "spool"),
             spool_limit=DEFAULT_LIMIT,
             news=str(self._news_path),
+            secrets=secrets,
+            packages=_installed_packages() if secrets else "",
         )
 
     async def start(self, spec: Spec) -> None:
@@ -283,6 +292,12 @@ class Keepers:
                 self._on_output(Path(words.removeprefix(OUTPUT)).parent.parent)
             elif (hint := self._hints.get(words)) is not None:
                 hint.raise_()
+
+
+def _installed_packages() -> str:
+    """Where the search for secrets is installed; empty when the keeper must find it by itself."""
+    found = importlib.util.find_spec("ahocorasick_rs")
+    return str(Path(found.origin).parent.parent) if found and found.origin else ""
 
 
 def _is_starting(step_dir: Path) -> bool:

@@ -33,6 +33,7 @@ def serve(requests_fd: int, answers_fd: int) -> None:
         if os.fork() == 0:
             requests.close()
             keep(spec, answers)
+        del text, spec  # What a command got is not kept here until the next one comes.
 
 
 def _receive(requests: socket.socket) -> bytes | None:

@@ -60,6 +60,14 @@ class Layout:
     def spool(self, order_id: OrderId) -> Path:
         return self.order_dir(order_id) / "spool"
 
+    def secrets(self, order_id: OrderId) -> Path:
+        """What only this order may know, while it is under way."""
+        return self.order_dir(order_id) / "secrets"
+
+    def private_dir(self, order_id: OrderId) -> Path:
+        """Keys and password files for the order's own tools (mode 0700), while it is under way."""
+        return self.order_dir(order_id) / "private"
+
     def output_dir(self, order_id: OrderId) -> Path:
         """What commands put here goes up to the server when the order has ended."""
         return self.order_dir(order_id) / "output"

@@ -24,6 +24,7 @@ from boreas.agent.link import Parts
 from boreas.agent.order_run import DriverFor, Tools
 from boreas.agent.records import NotAJournal, RecordFile
 from boreas.agent.runner import Runner
+from boreas.agent.secret_files import SecretFiles
 from boreas.agent.settings import AgentSettings, settings_from
 from boreas.agent.uplink import KnownServers, Uplink
 from boreas.agent.way import DialledWay, Way
@@ -127,8 +128,10 @@ class Agent:
             driver_for=self._driver_for,
             clock=self._clock,
             inputs=inputs,
+            secrets=SecretFiles(self._layout),
             tell=self._tell,
         )
+        tools.secrets.sweep([order.order_id for order in journal.unfinished()])
         runner = Runner(tools, tasks)
         desk = Desk(journal, runner, self._layout, self._clock)
         board = FactsBoard()

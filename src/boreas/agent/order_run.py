@@ -22,8 +22,10 @@ from boreas.agent.journal import (
 )
 from boreas.agent.keepers import Keepers
 from boreas.agent.layout import Layout
+from boreas.agent.secret_files import SecretFiles
 from boreas.agent.workspace import Workspace
-from boreas.domain.errors import BoreasError, CommandLost
+from boreas.domain.delivery import masked_values
+from boreas.domain.errors import BoreasError, CommandLost, Unavailable
 from boreas.domain.orders import DriverKind, OrderBody, Outcome, Verb, VerbOutcome
 from boreas.domain.ports import Driver
 from boreas.kit.bulkhead import Bulkhead
@@ -50,6 +52,7 @@ class Tools(NamedTuple):
     driver_for: DriverFor
     clock: Clock
     inputs: InputFiles
+    secrets: SecretFiles
     tell: Tell
     """A durable report is ready to be sent."""
 
@@ -77,7 +80,7 @@ class OrderRun:
             return
         try:
             ending = await self._until_end(bench)
-            await self._finish(ending, bench)
+            await self._finish(_without_secrets(ending, bench), bench)
         finally:
             bench.close()
 
@@ -87,6 +90,7 @@ class OrderRun:
             scope=self._state.scope,
             layout=self._tools.layout,
             keepers=self._tools.keepers,
+            secrets=self._tools.secrets.read(self._body.order_id),
         )
 
     async def _until_end(self, bench: Workspace) -> Ending:
@@ -129,6 +133,7 @@ class OrderRun:
 
     async def _verbs_unless_refused(self, bench: Workspace) -> Ending:
         try:
+            _refuse_without_secrets(bench)
             await self._tools.inputs.fetch(self._body)
             return await self._each_verb(bench)
         except CommandLost as lost:
@@ -148,7 +153,7 @@ class OrderRun:
             if not outcome.ok:
                 return Ending(Outcome.FAILED, outcome.reason, exit_code, result)
             if index < last:
-                await self._next_verb(index, outcome)
+                await self._next_verb(index, outcome, bench)
         return Ending(Outcome.SUCCESS, None, exit_code, result)
 
     def _so_far(self) -> tuple[dict[str, Any], int | None]:
@@ -181,12 +186,12 @@ class OrderRun:
             case Verb.OBSERVE:
                 return await driver.observe(bench)
 
-    async def _next_verb(self, index: int, outcome: VerbOutcome) -> None:
+    async def _next_verb(self, index: int, outcome: VerbOutcome, bench: Workspace) -> None:
         done = VerbDone(
             order_id=self._body.order_id,
             verb=self._body.verbs[index],
             exit_code=outcome.exit_code,
-            result=dict(outcome.result),
+            result=masked_values(dict(outcome.result), bench.masked),
         )
         await self._report(*self._verb_begins(index + 1), after=(done,))
 
@@ -229,6 +234,25 @@ class OrderRun:
         return self._tools.clock.now().timestamp()
 
 
+def _refuse_without_secrets(bench: Workspace) -> None:
+    """Never run a command without what it was promised: a half-empty login may do harm."""
+    order = bench.order
+    missing = [name for name in order.secret_variables if name not in bench.secrets.variables]
+    missing += [use for use in order.credentials if use not in bench.secrets.credentials]
+    if missing:
+        names = ", ".join(sorted(missing))
+        raise Unavailable(
+            f"the secrets of this order are not on the node any more ({names}): retry"
+        )
+
+
+def _without_secrets(ending: Ending, bench: Workspace) -> Ending:
+    """What the server, its database and everybody who reads it may know."""
+    reason = None if ending.reason is None else bench.masked(ending.reason)
+    result = None if ending.result is None else masked_values(ending.result, bench.masked)
+    return ending._replace(reason=reason, result=result)
+
+
 async def _run_command(bench: Workspace, layout: Layout) -> VerbOutcome:
     """The task's own bash, from a file: neither its text nor a secret in it is in any argv."""
     order = bench.order
@@ -238,6 +262,6 @@ async def _run_command(bench: Workspace, layout: Layout) -> VerbOutcome:
     if not script.exists():
         script.touch(mode=0o600)
         script.write_text(order.command, errors="surrogateescape")
-    code = await bench.run("run", ("/bin/bash", str(script)))
+    code = await bench.run("run", ("/bin/bash", str(script)), tell_secrets=True)
     reason = None if code == 0 else f"the command ended with exit code {code}"
     return VerbOutcome(ok=code == 0, reason=reason, exit_code=code)

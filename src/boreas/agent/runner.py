@@ -77,6 +77,7 @@ class Runner:
         finally:
             del self._running[order_id]
         if order.finished is not None:
+            self._tools.secrets.forget(order_id)
             log.info("order ended", action="order_ended", outcome=order.finished.outcome)
 
     async def _end_unstarted(self, order: OrderState) -> None:
@@ -84,4 +85,5 @@ class Runner:
         ending = Ending(Outcome.CANCELLED, cancel.reason or "cancelled before it began")
         report = last_word(order, ending, at=self._tools.clock.now().timestamp())
         await self._tools.journal.write(Reported(report=report))
+        self._tools.secrets.forget(order.order_id)
         self._tools.tell(report)

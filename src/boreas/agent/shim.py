@@ -20,12 +20,14 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from boreas.agent import steps
 from boreas.agent.kin import descendants, signal_all
 from boreas.agent.spoolfile import SpoolFile
 from boreas.agent.tap import PARTIAL_LINE_SECONDS, Brake, Drain, Tap
+from boreas.agent.veil import Veil, veil_for
 from boreas.kit.stamp import monotonic, now_us, pause
 from boreas.logs.chunks import STDERR, STDOUT, spoken
 
@@ -52,6 +54,10 @@ class Spec(NamedTuple):
     spool_limit: int
     news: str
     """Where to tell the agent that there is something to look at: a directory and a socket name."""
+    secrets: Sequence[str] = ()
+    """What must never stand in the spool."""
+    packages: str = ""
+    """Where the search for them is installed."""
 
 
 class Pipes(NamedTuple):
@@ -94,7 +100,7 @@ def _claim(spec: Spec, answers: socket.socket) -> int | None:
         _answer(answers, spec.request, "taken")
         return None
     except OSError as error:
-        _answer(answers, spec.request, f"failed: {os.strerror(error.errno or 0)}")
+        _answer(answers, spec.request, f"failed: {error.strerror or error}")
         return None
     return claim
 
@@ -137,11 +143,13 @@ class _Keeper:
         self._status: int | None = None
         self._is_stopping = False
         self._news = _News(spec)
+        self._veil: Veil | None = None
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def run(self, answers: socket.socket) -> None:
         """Claimed: start, keep, record."""
         try:
+            self._veil = veil_for(self._spec.secrets, self._spec.packages)
             self._spool = SpoolFile(self._spec.spool, limit=self._spec.spool_limit)
             self._reserve_exit_room()
             self._listen_to_signals()
@@ -149,7 +157,7 @@ class _Keeper:
             self._write_down_child()
         except OSError as error:
             steps.forget_claim(self._spec.step_dir)
-            _answer(answers, self._spec.request, f"failed: {os.strerror(error.errno or 0)}")
+            _answer(answers, self._spec.request, f"failed: {error.strerror or error}")
             return
         os.write(pipes.go, b"!")
         os.close(pipes.go)
@@ -201,15 +209,16 @@ class _Keeper:
         words = _read_all(exec_error)
         os.close(exec_error)
         if words:
-            self._spool.append(spoken(words.decode(errors="replace"), now_us()))
+            said = self._veil.lifted_from(words) if self._veil else words
+            self._spool.append(spoken(said.decode(errors="replace"), now_us()))
 
     # --- keep ---
 
     def _follow(self, pipes: Pipes) -> list[int]:
         """Write down what the command says until it has ended; the pipes that others keep open."""
         taps = {
-            pipes.out: Tap(pipes.out, STDOUT, self._spool),
-            pipes.err: Tap(pipes.err, STDERR, self._spool),
+            pipes.out: Tap(pipes.out, STDOUT, self._spool, self._veil),
+            pipes.err: Tap(pipes.err, STDERR, self._spool, self._veil),
         }
         poll = select.poll()
         for fd in (*taps, self._wake_read):

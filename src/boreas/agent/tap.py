@@ -6,6 +6,7 @@ Part of the keeper (`shim.py`); imports little.
 import os
 
 from boreas.agent.spoolfile import SpoolFile
+from boreas.agent.veil import Veil
 from boreas.kit.stamp import monotonic, now_us
 from boreas.logs.chunks import OutputSplitter
 
@@ -25,15 +26,18 @@ DRAIN_AT_MOST_SECONDS = 2.0
 class Tap:
     """One pipe of the command, on its way into the spool."""
 
-    def __init__(self, fd: int, stream: int, spool: SpoolFile) -> None:
+    def __init__(self, fd: int, stream: int, spool: SpoolFile, veil: Veil | None = None) -> None:
         self._fd = fd
         self._spool = spool
+        # Before the splitter: a secret is found wherever lines and reads are cut.
+        self._masker = veil.masker() if veil is not None else None
         self._splitter = OutputSplitter(stream)
         self._last_read = 0.0
 
     @property
     def holds_back(self) -> bool:
-        return self._splitter.holds_back
+        masks = self._masker is not None and self._masker.holds_back
+        return masks or self._splitter.holds_back
 
     def pump(self) -> bool:
         """Move what is there; False at the end of the pipe."""
@@ -43,16 +47,21 @@ class Tap:
             return True
         if read:
             self._last_read = monotonic()
-            self._spool.append(self._splitter.feed(read, now_us()))
+            said = read if self._masker is None else self._masker.feed(read)
+            self._spool.append(self._splitter.feed(said, now_us()))
         return bool(read)
 
     def flush_idle(self) -> None:
         """Show an unfinished line (a prompt, a progress dot) that has waited long enough."""
         if self.holds_back and monotonic() - self._last_read >= PARTIAL_LINE_SECONDS:
+            if self._masker is not None:
+                self._spool.append(self._splitter.feed(self._masker.idle(), now_us()))
             self._spool.append(self._splitter.flush_idle(now_us()))
 
     def end(self) -> None:
         """Close an unfinished line, or the next command would go on in it."""
+        if self._masker is not None:
+            self._spool.append(self._splitter.feed(self._masker.end(), now_us()))
         self._spool.append(self._splitter.end(now_us()))
 
 

@@ -10,13 +10,14 @@ import hashlib
 import os
 import pwd
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from boreas.agent import steps
 from boreas.agent.keepers import Keepers
 from boreas.agent.layout import Layout
 from boreas.agent.spoolfile import SpoolFile
+from boreas.domain.delivery import NO_SECRETS, OpenedSecrets
 from boreas.domain.orders import OrderBody, order_variables
 from boreas.kit.stamp import now_us
 from boreas.logs.chunks import spoken
@@ -28,8 +29,18 @@ _PROBE_OUTPUT_BYTES = 64 * 1024
 class Workspace:
     """One order's workbench. Made anew after a restart; it finds everything again by name."""
 
-    def __init__(self, *, order: OrderBody, scope: str, layout: Layout, keepers: Keepers) -> None:
+    def __init__(
+        self,
+        *,
+        order: OrderBody,
+        scope: str,
+        layout: Layout,
+        keepers: Keepers,
+        secrets: OpenedSecrets = NO_SECRETS,
+    ) -> None:
         self.order = order
+        self.secrets = secrets
+        self.masked = text_mask(secrets.values())
         self.scope_dir = layout.scope_dir(scope)
         self.release_dir = (
             layout.release_dir(scope, order.release.release_id)
@@ -55,6 +66,7 @@ class Workspace:
         *,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        tell_secrets: bool = False,
     ) -> int:
         """See `Workbench.run`."""
         step_dir = self._layout.step_dir(self.order.order_id, step)
@@ -64,11 +76,17 @@ class Workspace:
                 return code
             case steps.NeverStarted():
                 steps.forget_claim(str(step_dir))
-                await self._start(step_dir, argv, env=env or {}, cwd=cwd)
+                own = self._environment(env or {}, tell_secrets=tell_secrets)
+                await self._start(step_dir, argv, env=own, cwd=cwd)
         return (await self._keepers.ended(step_dir)).code
 
     async def probe(
-        self, argv: tuple[str, ...], *, at_most: float, env: Mapping[str, str] | None = None
+        self,
+        argv: tuple[str, ...],
+        *,
+        at_most: float,
+        env: Mapping[str, str] | None = None,
+        tell_secrets: bool = False,
     ) -> tuple[int, str]:
         """See `Workbench.probe`; 124 when the time was up, as coreutils' `timeout` says it."""
         self.release_dir.mkdir(parents=True, exist_ok=True)
@@ -77,7 +95,7 @@ class Workspace:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env=self._environment(env or {}),
+            env=self._environment(env or {}, tell_secrets=tell_secrets),
             cwd=self.release_dir,
             start_new_session=True,
         )
@@ -93,11 +111,18 @@ class Workspace:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
-        return code if code >= 0 else 128 - code, output.decode(errors="replace")
+        return code if code >= 0 else 128 - code, self.masked(output.decode(errors="replace"))
 
     async def say(self, line: str) -> None:
         """See `Workbench.say`."""
-        self._said.say_once(line)
+        self._said.say_once(self.masked(line))
+
+    @property
+    def private_dir(self) -> Path:
+        """See `Workbench.private_dir`."""
+        directory = self._layout.private_dir(self.order.order_id)
+        directory.mkdir(exist_ok=True, mode=0o700)
+        return directory
 
     async def stop_all(self, *, grace: float) -> None:
         """End every command of this order; returns when nothing of them is left."""
@@ -105,16 +130,20 @@ class Workspace:
         await asyncio.gather(*(self._keepers.stop(step_dir, grace=grace) for step_dir in names))
 
     async def _start(
-        self, step_dir: Path, argv: tuple[str, ...], *, env: Mapping[str, str], cwd: Path | None
+        self, step_dir: Path, argv: tuple[str, ...], *, env: dict[str, str], cwd: Path | None
     ) -> None:
         if cwd is None:
             self.release_dir.mkdir(parents=True, exist_ok=True)
         spec = self._keepers.spec(
-            step_dir, argv=argv, env=self._environment(env), cwd=cwd or self.release_dir
+            step_dir,
+            argv=argv,
+            env=env,
+            cwd=cwd or self.release_dir,
+            secrets=self.secrets.values(),
         )
         await self._keepers.start(spec)
 
-    def _environment(self, added: Mapping[str, str]) -> dict[str, str]:
+    def _environment(self, added: Mapping[str, str], *, tell_secrets: bool) -> dict[str, str]:
         """Nothing of the agent's own environment: its token must not reach a command."""
         me = pwd.getpwuid(os.geteuid())
         clean = {
@@ -125,12 +154,23 @@ class Workspace:
             "SHELL": "/bin/bash",
             "LANG": "C.UTF-8",
         }
+        secrets = self.secrets.variables if tell_secrets else {}
         own = order_variables(self.order, release_dir=str(self.release_dir))
         files = {
             "BOREAS_INPUT_DIR": str(self._layout.input_dir(self.order.order_id)),
             "BOREAS_OUTPUT_DIR": str(self._layout.output_dir(self.order.order_id)),
         }
-        return {**clean, **own, **files, **added}
+        return {**clean, **secrets, **own, **files, **added}
+
+
+def text_mask(secrets: Sequence[str]) -> Callable[[str], str]:
+    """Takes these secrets out of a text; costs nothing when there are none."""
+    if not secrets:
+        return str
+    from boreas.logs.masking import TextMasker, forms_in
+
+    forms = forms_in(secrets)
+    return TextMasker(forms) if forms is not None else str
 
 
 class _SaidLines:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from boreas.domain.delivery import CredentialUse
 from boreas.domain.ids import (
     AgentId,
     ApplicationId,
@@ -22,6 +23,7 @@ from boreas.domain.ids import (
     TaskId,
     VersionId,
 )
+from boreas.domain.secrets import SecretRef
 
 
 class Verb(StrEnum):
@@ -116,6 +118,10 @@ class ReleaseBody:
     artifact: Mapping[str, Any] = field(default_factory=dict)
     """What the version pins for this application: `image`, `digest`, ..."""
     config: Mapping[str, Any] = field(default_factory=dict)
+    secret_variables: Mapping[str, SecretRef] = field(default_factory=dict)
+    """By name; the values are opened only when an order is sent."""
+    credentials: Mapping[str, CredentialUse] = field(default_factory=dict)
+    """By use (`git`, `registry`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +152,10 @@ class OrderBody:
     previous: ReleaseBody | None = None
     command: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
+    secret_variables: Mapping[str, SecretRef] = field(default_factory=dict)
+    """By name; their values travel beside the order and stand in no journal."""
+    credentials: Mapping[str, CredentialUse] = field(default_factory=dict)
+    """By use (`git`, `registry`)."""
     timeout_seconds: float = 3600.0
     cancel_grace_seconds: float = 10.0
     files: tuple[str, ...] = ()

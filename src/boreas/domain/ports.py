@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from boreas.domain.delivery import OpenedSecrets
 from boreas.domain.orders import OrderBody, VerbOutcome
 
 
@@ -22,6 +23,13 @@ class Workbench(Protocol):
     """Lives as long as the application on this target: releases, mirrors, state."""
     release_dir: Path
     """`scope_dir/releases/<release id>`, made on first use; what BOREAS_RELEASE_DIR names."""
+    secrets: OpenedSecrets
+    """What this order got in plain; whatever it says or prints is masked."""
+
+    @property
+    def private_dir(self) -> Path:
+        """For key and password files of this order: nobody else looks in, and it goes with it."""
+        ...
 
     async def run(
         self,
@@ -30,16 +38,23 @@ class Workbench(Protocol):
         *,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        tell_secrets: bool = False,
     ) -> int:
         """Run a command to its end in its own session, its output in the order's log; exit code.
 
-        `env` is added to a minimal clean environment and the order's variables. `step` is unique in
-        the order. Raises `CommandLost` if the fate of an earlier start cannot be known.
+        `env` is added to a minimal clean environment and the order's variables; people's own
+        commands get the secret ones too (`tell_secrets`). `step` is unique in the order. Raises
+        `CommandLost` if the fate of an earlier start cannot be known.
         """
         ...
 
     async def probe(
-        self, argv: tuple[str, ...], *, at_most: float, env: Mapping[str, str] | None = None
+        self,
+        argv: tuple[str, ...],
+        *,
+        at_most: float,
+        env: Mapping[str, str] | None = None,
+        tell_secrets: bool = False,
     ) -> tuple[int, str]:
         """Run a short repeatable command for at most so many seconds; exit code, last output."""
         ...

@@ -73,7 +73,9 @@ def command_probe(
 
     async def ask() -> Answer:
         env = {**config_variables(bench.order), **extra}
-        code, output = await bench.probe(("bash", str(script)), at_most=check.timeout, env=env)
+        code, output = await bench.probe(
+            ("bash", str(script)), at_most=check.timeout, env=env, tell_secrets=True
+        )
         if code == 0:
             return Answer(passed=True)
         said = last_words(output)

@@ -137,7 +137,8 @@ async def _post_deploy(
         return VerbOutcome(ok=True, result={"commit": commit})
     script = write_script(bench.release_dir, "post_deploy", spec.post_deploy)
     env = {**config_variables(bench.order), **_place_of(current), "BOREAS_COMMIT": commit}
-    code = await bench.run("post_deploy", ("bash", str(script)), env=env, cwd=current)
+    argv = ("bash", str(script))
+    code = await bench.run("post_deploy", argv, env=env, cwd=current, tell_secrets=True)
     if code != 0:
         return failed(f"`post_deploy` ended with exit code {code}", exit_code=code, commit=commit)
     return VerbOutcome(ok=True, exit_code=0, result={"commit": commit})

@@ -106,7 +106,9 @@ async def run_script(bench: Workbench, name: str) -> VerbOutcome:
     await off_loop(write_json, bench.release_dir / "config.json", config)
     argv = bounded(("bash", str(script)), spec.timeout_seconds)
     env = config_variables(bench.order)
-    code = await bench.run(f"script:{name}", argv, env=env, cwd=bench.release_dir)
+    code = await bench.run(
+        f"script:{name}", argv, env=env, cwd=bench.release_dir, tell_secrets=True
+    )
     return _outcome(name, code, spec.timeout_seconds)
 
 

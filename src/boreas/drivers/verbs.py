@@ -72,7 +72,8 @@ def config_variables(order: OrderBody) -> dict[str, str]:
     for name, value in config.items():
         text = plain_text(value)
         is_name = isinstance(name, str) and name.isidentifier() and name.isascii()
-        if text is None or not is_name or name.startswith("BOREAS_") or name in order.variables:
+        taken = name in order.variables or name in order.secret_variables
+        if text is None or not is_name or name.startswith("BOREAS_") or taken:
             continue
         if "\0" not in text:
             found[name] = text

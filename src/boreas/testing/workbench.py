@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from boreas.domain.delivery import NO_SECRETS, OpenedSecrets
 from boreas.domain.errors import CommandLost
 from boreas.domain.ids import (
     AgentId,
@@ -43,8 +44,11 @@ class KilledHere(BaseException):
 class FakeWorkbench:
     """Keeps the port's promise: a step that ran is not run again in the same order."""
 
-    def __init__(self, order: OrderBody, scope_dir: Path) -> None:
+    def __init__(
+        self, order: OrderBody, scope_dir: Path, secrets: OpenedSecrets = NO_SECRETS
+    ) -> None:
         self.order = order
+        self.secrets = secrets
         self.scope_dir = scope_dir
         release = order.release.release_id if order.release else "none"
         self.release_dir = scope_dir / "releases" / release
@@ -58,6 +62,12 @@ class FakeWorkbench:
         self.die_saying: str | None = None
         self.lose: str | None = None
 
+    @property
+    def private_dir(self) -> Path:
+        directory = self.scope_dir / "private"
+        directory.mkdir(mode=0o700, exist_ok=True)
+        return directory
+
     async def run(
         self,
         step: str,
@@ -65,6 +75,7 @@ class FakeWorkbench:
         *,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        tell_secrets: bool = False,
     ) -> int:
         if step == self.lose:
             raise CommandLost
@@ -72,18 +83,26 @@ class FakeWorkbench:
             raise KilledHere
         if step not in self.recorded:
             self.ran.append((step, argv))
-            self.recorded[step], output = await self._execute(argv, env, cwd)
+            self.recorded[step], output = await self._execute(
+                argv, self._told(env, tell_secrets=tell_secrets), cwd
+            )
             self.output += output
         if step == self.die_after:
             raise KilledHere
         return self.recorded[step]
 
     async def probe(
-        self, argv: tuple[str, ...], *, at_most: float, env: Mapping[str, str] | None = None
+        self,
+        argv: tuple[str, ...],
+        *,
+        at_most: float,
+        env: Mapping[str, str] | None = None,
+        tell_secrets: bool = False,
     ) -> tuple[int, str]:
         try:
             async with asyncio.timeout(at_most):
-                return await self._execute(argv, env, None)
+                told = self._told(env, tell_secrets=tell_secrets)
+                return await self._execute(argv, told, None)
         except TimeoutError:
             return 124, ""
 
@@ -92,6 +111,9 @@ class FakeWorkbench:
             self.said.append(line)
         if self.die_saying is not None and self.die_saying in line:
             raise KilledHere
+
+    def _told(self, env: Mapping[str, str] | None, *, tell_secrets: bool) -> dict[str, str]:
+        return {**(self.secrets.variables if tell_secrets else {}), **(env or {})}
 
     async def _execute(
         self, argv: tuple[str, ...], env: Mapping[str, str] | None, cwd: Path | None

@@ -124,6 +124,14 @@ class Order(_Frame, frozen=True, array_like=True, kw_only=True, tag=20):
     scope: str
     fence: int
     body: bytes
+    secrets: bytes = b""
+    """`boreas.domain.delivery.OpenedSecrets` in msgpack, if the order has any: never journalled."""
+
+    def __repr__(self) -> str:
+        return f"Order({self.outbox_id}, {self.order_id!r}, secrets={'****' * bool(self.secrets)})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("outbox_id", self.outbox_id), ("order_id", self.order_id)]
 
 
 class Cancel(_Frame, frozen=True, array_like=True, kw_only=True, tag=21):
