@@ -9,9 +9,10 @@ from pydantic import Field
 from boreas.domain.health_specs import parse_health_check
 from boreas.domain.ids import ApplicationId, ProjectId
 from boreas.domain.orders import DriverKind, HealthCheck
+from boreas.domain.permissions import Permission
 from boreas.domain.projects import Application
 from boreas.domain.specs import check_application
-from boreas.server.auth.callers import AnyUser
+from boreas.server.auth.permits import Configurer, Seer
 from boreas.server.bodies import Body, Moment, Name, Page, View, Whole
 from boreas.server.creation import Creating
 from boreas.server.paging import USUAL, Cursor, Limit
@@ -81,7 +82,7 @@ def _view(application: Application) -> ApplicationView:
 async def create_application(
     project_id: ProjectId,
     body: ApplicationBody,
-    caller: AnyUser,
+    caller: Configurer,
     services: Services,
     creating: Creating,
 ) -> Response:
@@ -101,11 +102,20 @@ async def create_application(
     )
 
     async def make(tx: Transaction) -> ApplicationView:
+        await caller.must(tx, Permission.CONFIGURE, project_id)
         await tx.projects.get(project_id)
         added = await tx.applications.add(application)
         if body.position is not None:
             added = replace(added, position=body.position)
             await tx.applications.change(added)
+        await tx.audit.note(
+            caller,
+            "application.create",
+            "application",
+            added.id,
+            project_id=project_id,
+            after=added,
+        )
         return _view(added)
 
     return await creating.run(make)
@@ -114,7 +124,7 @@ async def create_application(
 @router.get("/projects/{project_id}/applications")
 async def list_applications(
     project_id: ProjectId,
-    caller: AnyUser,
+    caller: Seer,
     services: Services,
     limit: Limit = USUAL,
     cursor: Cursor = None,
@@ -130,7 +140,7 @@ async def list_applications(
 
 @router.get("/applications/{application_id}")
 async def show_application(
-    application_id: ApplicationId, caller: AnyUser, services: Services
+    application_id: ApplicationId, caller: Seer, services: Services
 ) -> ApplicationView:
     """One application."""
     async with services.store.reading() as tx:
@@ -139,7 +149,7 @@ async def show_application(
 
 @router.put("/applications/{application_id}")
 async def replace_application(
-    application_id: ApplicationId, body: ApplicationBody, caller: AnyUser, services: Services
+    application_id: ApplicationId, body: ApplicationBody, caller: Configurer, services: Services
 ) -> ApplicationView:
     """Set everything that can be set; a health check that is left out is removed."""
     patch = ApplicationPatch.model_validate(body.model_dump())
@@ -148,15 +158,25 @@ async def replace_application(
 
 @router.patch("/applications/{application_id}")
 async def change_application(
-    application_id: ApplicationId, body: ApplicationPatch, caller: AnyUser, services: Services
+    application_id: ApplicationId, body: ApplicationPatch, caller: Configurer, services: Services
 ) -> ApplicationView:
     """Change what is given. Deployments that exist keep what they were made with."""
     given = {name: getattr(body, name) for name in body.model_fields_set}
     async with services.store.transaction() as tx:
         before = await tx.applications.get(application_id)
+        await caller.must(tx, Permission.CONFIGURE, before.project_id)
         after = _changed(before, given)
         after = replace(after, updated_at=services.clock.now())
         await tx.applications.change(after)
+        await tx.audit.note(
+            caller,
+            "application.update",
+            "application",
+            application_id,
+            project_id=before.project_id,
+            before=before,
+            after=after,
+        )
     return _view(after)
 
 
@@ -178,8 +198,18 @@ def _changed(before: Application, given: dict[str, Any]) -> Application:
 
 @router.delete("/applications/{application_id}", status_code=204)
 async def delete_application(
-    application_id: ApplicationId, caller: AnyUser, services: Services
+    application_id: ApplicationId, caller: Configurer, services: Services
 ) -> None:
     """Remove it; what is deployed stays on its targets. Refused while it is being deployed."""
     async with services.store.transaction() as tx:
+        application = await tx.applications.get(application_id)
+        await caller.must(tx, Permission.CONFIGURE, application.project_id)
         await tx.applications.remove(application_id)
+        await tx.audit.note(
+            caller,
+            "application.delete",
+            "application",
+            application_id,
+            project_id=application.project_id,
+            before=application,
+        )

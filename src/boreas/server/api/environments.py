@@ -8,8 +8,9 @@ from pydantic import Field
 
 from boreas.domain.deployments import ApprovalPolicy, ExpiryOutcome
 from boreas.domain.ids import EnvironmentId, ProjectId
+from boreas.domain.permissions import Permission
 from boreas.domain.projects import Environment, EnvironmentKind, QueuePolicy
-from boreas.server.auth.callers import AnyUser
+from boreas.server.auth.permits import Configurer, Seer
 from boreas.server.bodies import Body, Flag, Moment, Name, Page, View, Whole
 from boreas.server.creation import Creating
 from boreas.server.paging import USUAL, Cursor, Limit
@@ -80,7 +81,7 @@ def _policy(body: ApprovalPolicyBody) -> ApprovalPolicy:
 async def create_environment(
     project_id: ProjectId,
     body: EnvironmentBody,
-    caller: AnyUser,
+    caller: Configurer,
     services: Services,
     creating: Creating,
 ) -> Response:
@@ -96,8 +97,17 @@ async def create_environment(
     )
 
     async def make(tx: Transaction) -> EnvironmentView:
+        await caller.must(tx, Permission.CONFIGURE, project_id)
         await tx.projects.get(project_id)
         await tx.environments.add(environment)
+        await tx.audit.note(
+            caller,
+            "environment.create",
+            "environment",
+            environment.id,
+            project_id=project_id,
+            after=environment,
+        )
         return EnvironmentView.model_validate(environment)
 
     return await creating.run(make)
@@ -106,7 +116,7 @@ async def create_environment(
 @router.get("/projects/{project_id}/environments")
 async def list_environments(
     project_id: ProjectId,
-    caller: AnyUser,
+    caller: Seer,
     services: Services,
     limit: Limit = USUAL,
     cursor: Cursor = None,
@@ -121,7 +131,7 @@ async def list_environments(
 
 @router.get("/environments/{environment_id}")
 async def show_environment(
-    environment_id: EnvironmentId, caller: AnyUser, services: Services
+    environment_id: EnvironmentId, caller: Seer, services: Services
 ) -> EnvironmentView:
     """One environment."""
     async with services.store.reading() as tx:
@@ -130,7 +140,7 @@ async def show_environment(
 
 @router.put("/environments/{environment_id}")
 async def replace_environment(
-    environment_id: EnvironmentId, body: EnvironmentBody, caller: AnyUser, services: Services
+    environment_id: EnvironmentId, body: EnvironmentBody, caller: Configurer, services: Services
 ) -> EnvironmentView:
     """Set everything that can be set."""
     patch = EnvironmentPatch.model_validate(body.model_dump())
@@ -139,7 +149,7 @@ async def replace_environment(
 
 @router.patch("/environments/{environment_id}")
 async def change_environment(
-    environment_id: EnvironmentId, body: EnvironmentPatch, caller: AnyUser, services: Services
+    environment_id: EnvironmentId, body: EnvironmentPatch, caller: Configurer, services: Services
 ) -> EnvironmentView:
     """Change what is given; deployments that exist keep the policy they were made with."""
     given: dict[str, Any] = {
@@ -150,15 +160,36 @@ async def change_environment(
     if body.approval_policy is not None:
         given["approval_policy"] = _policy(body.approval_policy)
     async with services.store.transaction() as tx:
-        after = replace(await tx.environments.get(environment_id), **given)
+        before = await tx.environments.get(environment_id)
+        await caller.must(tx, Permission.CONFIGURE, before.project_id)
+        after = replace(before, **given)
         await tx.environments.change(after)
+        await tx.audit.note(
+            caller,
+            "environment.update",
+            "environment",
+            environment_id,
+            project_id=before.project_id,
+            before=before,
+            after=after,
+        )
     return EnvironmentView.model_validate(after)
 
 
 @router.delete("/environments/{environment_id}", status_code=204)
 async def delete_environment(
-    environment_id: EnvironmentId, caller: AnyUser, services: Services
+    environment_id: EnvironmentId, caller: Configurer, services: Services
 ) -> None:
     """Remove it with its targets; refused while a deployment into it is under way."""
     async with services.store.transaction() as tx:
+        environment = await tx.environments.get(environment_id)
+        await caller.must(tx, Permission.CONFIGURE, environment.project_id)
         await tx.environments.remove(environment_id)
+        await tx.audit.note(
+            caller,
+            "environment.delete",
+            "environment",
+            environment_id,
+            project_id=environment.project_id,
+            before=environment,
+        )

@@ -7,8 +7,10 @@ from fastapi import APIRouter, Response
 
 from boreas.domain.errors import invalid
 from boreas.domain.fleet import Agent, Target
-from boreas.domain.ids import EnvironmentId, TargetId
-from boreas.server.auth.callers import AnyUser
+from boreas.domain.ids import EnvironmentId, ProjectId, TargetId
+from boreas.domain.permissions import Permission
+from boreas.server.auth.callers import Caller
+from boreas.server.auth.permits import Configurer, Seer
 from boreas.server.bodies import Body, Moment, Name, Page, View
 from boreas.server.creation import Creating
 from boreas.server.services import Services
@@ -78,18 +80,27 @@ async def _agent(tx: Transaction, name_or_id: str) -> Agent:
     return agent
 
 
+async def _may_configure(
+    tx: Transaction, caller: Caller, environment_id: EnvironmentId
+) -> ProjectId:
+    """The environment's project, where the caller may change the configuration."""
+    environment = await tx.environments.get(environment_id)
+    await caller.must(tx, Permission.CONFIGURE, environment.project_id)
+    return environment.project_id
+
+
 @router.post("/environments/{environment_id}/targets", status_code=201, response_model=TargetView)
 async def create_target(
     environment_id: EnvironmentId,
     body: TargetBody,
-    caller: AnyUser,
+    caller: Configurer,
     services: Services,
     creating: Creating,
 ) -> Response:
     """Add a target at the end of the environment's order."""
 
     async def make(tx: Transaction) -> TargetView:
-        await tx.environments.get(environment_id)
+        project_id = await _may_configure(tx, caller, environment_id)
         agent = await _agent(tx, body.agent)
         target = Target(
             id=TargetId(services.ids("tgt")),
@@ -99,14 +110,18 @@ async def create_target(
             position=0,
             created_at=services.clock.now(),
         )
-        return _view(await tx.targets.add(target), agent.name)
+        added = await tx.targets.add(target)
+        await tx.audit.note(
+            caller, "target.create", "target", added.id, project_id=project_id, after=added
+        )
+        return _view(added, agent.name)
 
     return await creating.run(make)
 
 
 @router.get("/environments/{environment_id}/targets")
 async def list_targets(
-    environment_id: EnvironmentId, caller: AnyUser, services: Services
+    environment_id: EnvironmentId, caller: Seer, services: Services
 ) -> Page[TargetView]:
     """All targets of the environment in their stored order."""
     async with services.store.reading() as tx:
@@ -116,21 +131,30 @@ async def list_targets(
 
 @router.put("/environments/{environment_id}/targets/order")
 async def reorder_targets(
-    environment_id: EnvironmentId, body: OrderBody, caller: AnyUser, services: Services
+    environment_id: EnvironmentId, body: OrderBody, caller: Configurer, services: Services
 ) -> Page[TargetView]:
     """Put the targets into this order; deployments that exist keep theirs."""
     async with services.store.transaction() as tx:
-        await tx.environments.get(environment_id)
+        project_id = await _may_configure(tx, caller, environment_id)
         present = {target.id: target for target in await tx.targets.all(within=environment_id)}
         if len(body.target_ids) != len(present) or set(body.target_ids) != set(present):
             mend = "name every target of the environment exactly once"
             raise invalid("target_ids", "is not the list of the environment's targets", mend)
         await tx.targets.in_order(environment_id, body.target_ids)
+        await tx.audit.note(
+            caller,
+            "environment.reorder_targets",
+            "environment",
+            environment_id,
+            project_id=project_id,
+            before={"target_ids": list(present)},
+            after={"target_ids": body.target_ids},
+        )
         return Page(items=await _views(tx, await tx.targets.all(within=environment_id)))
 
 
 @router.get("/targets/{target_id}")
-async def show_target(target_id: TargetId, caller: AnyUser, services: Services) -> TargetView:
+async def show_target(target_id: TargetId, caller: Seer, services: Services) -> TargetView:
     """One target."""
     async with services.store.reading() as tx:
         return (await _views(tx, [await tx.targets.get(target_id)]))[0]
@@ -138,7 +162,7 @@ async def show_target(target_id: TargetId, caller: AnyUser, services: Services) 
 
 @router.put("/targets/{target_id}")
 async def replace_target(
-    target_id: TargetId, body: TargetBody, caller: AnyUser, services: Services
+    target_id: TargetId, body: TargetBody, caller: Configurer, services: Services
 ) -> TargetView:
     """Set everything that can be set."""
     patch = TargetPatch(name=body.name, agent=body.agent)
@@ -147,21 +171,36 @@ async def replace_target(
 
 @router.patch("/targets/{target_id}")
 async def change_target(
-    target_id: TargetId, body: TargetPatch, caller: AnyUser, services: Services
+    target_id: TargetId, body: TargetPatch, caller: Configurer, services: Services
 ) -> TargetView:
     """Change what is given; deployments that exist keep the agent they were made with."""
     async with services.store.transaction() as tx:
-        target = await tx.targets.get(target_id)
+        before = target = await tx.targets.get(target_id)
+        project_id = await _may_configure(tx, caller, target.environment_id)
         if body.name is not None:
             target = replace(target, name=body.name)
         if body.agent is not None:
             target = replace(target, agent_id=(await _agent(tx, body.agent)).id)
         await tx.targets.change(target)
+        await tx.audit.note(
+            caller,
+            "target.update",
+            "target",
+            target_id,
+            project_id=project_id,
+            before=before,
+            after=target,
+        )
         return (await _views(tx, [target]))[0]
 
 
 @router.delete("/targets/{target_id}", status_code=204)
-async def delete_target(target_id: TargetId, caller: AnyUser, services: Services) -> None:
+async def delete_target(target_id: TargetId, caller: Configurer, services: Services) -> None:
     """Remove it; refused while a deployment that is under way covers it."""
     async with services.store.transaction() as tx:
+        target = await tx.targets.get(target_id)
+        project_id = await _may_configure(tx, caller, target.environment_id)
         await tx.targets.remove(target_id)
+        await tx.audit.note(
+            caller, "target.delete", "target", target_id, project_id=project_id, before=target
+        )

@@ -9,8 +9,9 @@ from boreas.domain.errors import FieldError, InvalidInput
 from boreas.domain.git_names import check_git
 from boreas.domain.ids import ProjectId, VersionId
 from boreas.domain.orders import GitRef
+from boreas.domain.permissions import Permission
 from boreas.domain.projects import Version
-from boreas.server.auth.callers import AnyUser
+from boreas.server.auth.permits import Builder, Configurer, Seer
 from boreas.server.bodies import Body, Moment, Name, Page, View
 from boreas.server.creation import Creating
 from boreas.server.paging import USUAL, Cursor, Limit
@@ -69,7 +70,7 @@ class VersionView(View):
 async def create_version(
     project_id: ProjectId,
     body: VersionBody,
-    caller: AnyUser,
+    caller: Builder,
     services: Services,
     creating: Creating,
 ) -> Response:
@@ -92,7 +93,12 @@ async def create_version(
     )
 
     async def make(tx: Transaction) -> VersionView:
-        return VersionView.model_validate(await tx.versions.add(version))
+        await caller.must(tx, Permission.BUILD, project_id)
+        added = await tx.versions.add(version)
+        await tx.audit.note(
+            caller, "version.create", "version", added.id, project_id=project_id, after=added
+        )
+        return VersionView.model_validate(added)
 
     return await creating.run(make)
 
@@ -118,7 +124,7 @@ def _check_artifacts(body: VersionBody, known: set[str]) -> None:
 @router.get("/projects/{project_id}/versions")
 async def list_versions(
     project_id: ProjectId,
-    caller: AnyUser,
+    caller: Seer,
     services: Services,
     limit: Limit = USUAL,
     cursor: Cursor = None,
@@ -132,14 +138,24 @@ async def list_versions(
 
 
 @router.get("/versions/{version_id}")
-async def show_version(version_id: VersionId, caller: AnyUser, services: Services) -> VersionView:
+async def show_version(version_id: VersionId, caller: Seer, services: Services) -> VersionView:
     """One version."""
     async with services.store.reading() as tx:
         return VersionView.model_validate(await tx.versions.get(version_id))
 
 
 @router.delete("/versions/{version_id}", status_code=204)
-async def delete_version(version_id: VersionId, caller: AnyUser, services: Services) -> None:
+async def delete_version(version_id: VersionId, caller: Configurer, services: Services) -> None:
     """Remove it; refused while a deployment of it exists that is under way."""
     async with services.store.transaction() as tx:
+        version = await tx.versions.get(version_id)
+        await caller.must(tx, Permission.CONFIGURE, version.project_id)
         await tx.versions.remove(version_id)
+        await tx.audit.note(
+            caller,
+            "version.delete",
+            "version",
+            version_id,
+            project_id=version.project_id,
+            before=version,
+        )
