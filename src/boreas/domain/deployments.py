@@ -121,12 +121,37 @@ class ExpiryOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalPolicy:
-    """Who must agree, and how long it is waited for."""
+    """Who must agree, and how long it is waited for.
+
+    `roles` and `users` name who may agree: one of either is enough; both empty means everybody who
+    may deploy there.
+    """
 
     required: int = 1
     forbid_requester: bool = False
+    roles: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
     expires_after: float = 24 * 3600.0
     on_expiry: ExpiryOutcome = ExpiryOutcome.FAIL
+
+    def admits(self, by: str, role: str | None) -> bool:
+        """Whether this person's yes counts."""
+        return not (self.roles or self.users) or by in self.users or role in self.roles
+
+    @property
+    def approvers(self) -> str:
+        """Who may agree, in words; empty when everybody may."""
+        roles = f"role {' or '.join(self.roles)}" if self.roles else ""
+        return ", or ".join(it for it in (roles, ", ".join(self.users)) if it)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowSkip:
+    """Somebody lets a deployment pass the environment's windows, and says why."""
+
+    by: str
+    at: datetime
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -334,6 +359,13 @@ class Deployment:
     admitted_at: datetime | None = None
     """When it got the locks of its applications; None while it does not hold them."""
     completed_at: datetime | None = None
+    deploy_at: datetime | None = None
+    """Not to begin before this moment."""
+    expire_at: datetime | None = None
+    """To be given up if it has not begun by then."""
+    window_skip: WindowSkip | None = None
+    frozen_since: datetime | None = None
+    """Since when a window without overrun has held it in the middle; deadlines stand still."""
     fence: int = 0
     paused_by: str | None = None
     paused_at: datetime | None = None

@@ -9,6 +9,7 @@ from typing import Any
 from boreas.domain.deployments import ApprovalPolicy
 from boreas.domain.ids import ApplicationId, EnvironmentId, ProjectId, VersionId
 from boreas.domain.orders import DriverKind, GitRef, HealthCheck
+from boreas.domain.windows import Window
 
 
 class EnvironmentKind(StrEnum):
@@ -56,6 +57,15 @@ class Application:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentLock:
+    """Somebody keeps new deployments out of an environment, and says why."""
+
+    by: str
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """Where a project's applications run."""
 
@@ -65,6 +75,8 @@ class Environment:
     kind: EnvironmentKind
     queue_policy: QueuePolicy = QueuePolicy.QUEUE
     approval_policy: ApprovalPolicy = field(default_factory=ApprovalPolicy)
+    windows: tuple[Window, ...] = ()
+    lock: EnvironmentLock | None = None
     created_at: datetime
 
 

@@ -1,4 +1,7 @@
-"""Before the first task: asked to start, approved, admitted. No lock is held while this waits."""
+"""Before the first task: asked to start, approved, its time come, admitted.
+
+No lock is held while this waits.
+"""
 
 from boreas.domain.deployments import (
     Deployment,
@@ -9,7 +12,7 @@ from boreas.domain.deployments import (
     TaskState,
 )
 from boreas.domain.projects import QueuePolicy
-from boreas.engine import gates
+from boreas.engine import gates, windows
 from boreas.engine.attempts import forward_phase_of
 from boreas.engine.first_deployment import replan_if_no_longer_first
 from boreas.engine.snapshot import Admission
@@ -22,13 +25,23 @@ def admitted(turn: Turn) -> bool:
     if turn.deployment.stop is not None:
         _give_up(turn)
         return False
+    if windows.expired(turn.deployment, turn):
+        _expire(turn)
+        return False
     if not _wanted(turn):
         return False
     if not _approved(turn):
         turn.update(state=DeploymentState.WAITING_CONFIRM)
         return False
     turn.update(state=DeploymentState.PENDING)
-    return _admit_or_queue(turn)
+    return windows.may_begin(turn) and _admit_or_queue(turn)
+
+
+def _expire(turn: Turn) -> None:
+    at = turn.deployment.expire_at
+    reason = f"it had not begun by {at:%Y-%m-%d %H:%M:%S} UTC"
+    close_unstarted(turn, reason)
+    turn.end(DeploymentState.CANCELLED, reason)
 
 
 def _give_up(turn: Turn) -> None:

@@ -23,6 +23,9 @@ def retired(turn: Turn) -> bool:
     if turn.deployment.paused_at is not None and any(_is_pending(it) for it in rows):
         turn.wait("paused", f"the old side is kept: paused by {turn.deployment.paused_by}")
         return False
+    if turn.deployment.frozen_since is not None and any(_is_pending(it) for it in rows):
+        turn.wait("window", "the old side is kept: held by a window")
+        return False
     for row in rows:
         if _is_pending(row):
             launch.start(turn, row)

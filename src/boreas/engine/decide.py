@@ -8,7 +8,7 @@ only hints to look again; a lost one delays a decision, it never falsifies one.
 from datetime import datetime
 
 from boreas.domain.deployments import TERMINAL, DeploymentState, Phase
-from boreas.engine import before_start, forward, gates, rollback, stopping, watch
+from boreas.engine import before_start, forward, gates, rollback, stopping, watch, windows
 from boreas.engine.snapshot import Decision, Snapshot
 from boreas.engine.turn import Turn
 
@@ -25,6 +25,8 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:
 
 def _advance(turn: Turn) -> None:
     gates.expire(turn)
+    if turn.deployment.phase is Phase.FORWARD and turn.deployment.stop is None:
+        windows.settle(turn)
     watch.overdue(turn)
     if turn.deployment.phase is Phase.FORWARD:
         _forward_or_wind_down(turn)

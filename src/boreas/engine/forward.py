@@ -14,7 +14,7 @@ from boreas.domain.deployments import (
 )
 from boreas.domain.ids import TargetId, TaskId
 from boreas.domain.workflow import TaskType
-from boreas.engine import blue_green, gates, launch, policy
+from boreas.engine import blue_green, gates, launch, policy, windows
 from boreas.engine.attempts import NOT_GOOD, Round, own_work, rounds_of
 from boreas.engine.turn import Turn
 
@@ -82,6 +82,7 @@ def _start_ready(turn: Turn) -> None:
         turn.wait("blocked", f"{text} for earlier tasks", count=waiting)
     if turn.deployment.paused_at is not None:
         _say_that_it_is_paused(turn)
+    windows.watch(turn)
 
 
 def _say_that_it_is_paused(turn: Turn) -> None:
@@ -135,6 +136,8 @@ def _go_on_with_round(turn: Turn, task: Task, round_: Round, rounds: list[Round]
         by = turn.deployment.paused_by
         turn.set_task_reason(task, f"paused by {by}")
         turn.wait("paused", f"{task.name}: paused by {by}", task_id=task.id, by=by)
+    elif pending and turn.deployment.frozen_since is not None:
+        turn.set_task_reason(task, "held by a window")
     elif pending and len(others) > len(flying):
         # A retried target of an earlier batch: two batches are never under way at once.
         names = turn.targets([it for it in others if it not in flying])

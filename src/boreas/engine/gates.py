@@ -97,7 +97,8 @@ def wait_for(turn: Turn, gate: Gate) -> None:
     policy = turn.deployment.approval_policy
     given = sum(1 for it in gate.answers if it.confirmed)
     count = f" ({given} of {policy.required})" if policy.required > 1 else ""
-    text = f"waits for {words_for(turn, gate)}{count}, until {clock(gate)}"
+    whom = f" by {policy.approvers}" if policy.approvers else ""
+    text = f"waits for {words_for(turn, gate)}{whom}{count}, until {clock(gate)}"
     turn.wait("approval", text, task_id=gate.task_id, gate=gate.id)
     turn.wake_by(gate.expires_at)
 

@@ -1,7 +1,7 @@
 """Active time: the clock by which deadlines are kept.
 
 It starts when a deployment is admitted and stands still while people are waited for (a pause, an
-open approval), so that nobody's lunch break can make a target unhealthy.
+open approval) or a window is closed, so that nobody's lunch break can make a target unhealthy.
 """
 
 from dataclasses import replace
@@ -21,9 +21,11 @@ def active_seconds(deployment: Deployment, now: datetime) -> float:
 
 
 def is_held(deployment: Deployment) -> bool:
-    """Whether people are waited for: deadlines stand still."""
-    return deployment.paused_at is not None or any(
-        gate.state is GateState.OPEN for gate in deployment.gates
+    """Whether people or a window are waited for: deadlines stand still."""
+    return (
+        deployment.paused_at is not None
+        or deployment.frozen_since is not None
+        or any(gate.state is GateState.OPEN for gate in deployment.gates)
     )
 
 

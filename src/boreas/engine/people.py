@@ -17,6 +17,7 @@ from boreas.domain.deployments import (
     Phase,
     Stop,
     StopKind,
+    WindowSkip,
 )
 from boreas.domain.errors import Conflict, Forbidden, NotFound
 from boreas.domain.ids import TaskId
@@ -47,6 +48,7 @@ def confirm(
     """Agree to an approval: the named one, the open one of a task, or the only one that is open.
 
     With several approvers needed it stays open until enough different people agreed.
+    Whether this person may agree at all: `require_approver`.
     """
     draft, gate = _gate_to_answer(deployment, now, gate_id, task_id)
     policy = deployment.approval_policy
@@ -70,6 +72,13 @@ def confirm(
         draft.update_task(gate.task_id, confirmed_by=by, confirmed_at=now)
     draft.say("confirmed", f"{words}: confirmed by {by}{said}", by=by, gate=gate.id)
     return draft.decision()
+
+
+def require_approver(deployment: Deployment, by: str, role: str | None) -> None:
+    """`Forbidden` if the environment wants others to agree; `role` is what `by` is here."""
+    policy = deployment.approval_policy
+    if not policy.admits(by, role):
+        raise Forbidden(f"Only {policy.approvers} may approve here; {by} is not among them.")
 
 
 def reject(
@@ -112,6 +121,16 @@ def resume(deployment: Deployment, by: str, *, now: datetime) -> Decision:
     draft.update(paused_by=None, paused_at=None)
     draft.settle_hold()
     draft.say("resumed", f"resumed by {by}", by=by)
+    return draft.decision()
+
+
+def skip_window(deployment: Deployment, by: str, *, now: datetime, reason: str) -> Decision:
+    """Let it pass the environment's windows, this once; windows may say that nobody can."""
+    draft = _open_draft(deployment, now)
+    if deployment.window_skip is not None:
+        raise Conflict(f"{deployment.window_skip.by} has let it pass the windows already.")
+    draft.update(window_skip=WindowSkip(by=by, at=now, reason=reason))
+    draft.say("window_skipped", f"{by} lets it pass the windows: {reason}", by=by)
     return draft.decision()
 
 

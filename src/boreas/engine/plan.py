@@ -83,6 +83,8 @@ class DeploymentRequest:
     tasks: tuple[TaskRequest, ...] | None = None
     started: bool = True
     """autoStart: it begins as soon as its turn comes."""
+    deploy_at: datetime | None = None
+    expire_at: datetime | None = None
 
 
 def lay_out(request: DeploymentRequest, ground: Ground, now: datetime) -> Deployment:
@@ -108,6 +110,8 @@ def lay_out(request: DeploymentRequest, ground: Ground, now: datetime) -> Deploy
         strategy=request.strategy,
         manual_approval=request.manual_approval,
         approval_policy=request.approval_policy,
+        deploy_at=request.deploy_at,
+        expire_at=request.expire_at,
         started=request.started,
     )
     return with_tasks(bare, requests, ground, now)

@@ -7,6 +7,7 @@ transaction; nothing here knows how.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from boreas.domain.deployments import Deployment, Reason
 from boreas.domain.events import Notice
@@ -21,7 +22,8 @@ from boreas.domain.ids import (
     TargetId,
 )
 from boreas.domain.orders import HealthCheck
-from boreas.domain.projects import QueuePolicy
+from boreas.domain.projects import Environment, EnvironmentLock, QueuePolicy
+from boreas.domain.windows import Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,25 @@ class ReleaseView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the environment says at this moment about when deployments may begin."""
+
+    windows: tuple[Window, ...] = ()
+    lock: EnvironmentLock | None = None
+
+
+FREE: Final = Rules()
+"""Any time, by anybody."""
+
+
+def rules_of(environment: Environment) -> Rules:
+    """The part of an environment that deployments which exist already obey, too."""
+    if not environment.windows and environment.lock is None:
+        return FREE
+    return Rules(windows=environment.windows, lock=environment.lock)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """One deployment and all of the world that matters to it, read at one moment."""
 
@@ -78,6 +99,7 @@ class Snapshot:
     """This deployment's own releases, and every one that is live on its targets or was before."""
     application_names: Mapping[ApplicationId, str] = field(default_factory=dict)
     target_names: Mapping[TargetId, str] = field(default_factory=dict)
+    rules: Rules = FREE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ def wind_down(turn: Turn, stop: Stop) -> None:
 
 def _stop_waiting(turn: Turn, stop: Stop) -> None:
     gates.withdraw(turn)
-    turn.update(paused_by=None, paused_at=None)
+    turn.update(paused_by=None, paused_at=None, frozen_since=None)
     turn.settle_hold()
     turn.skip(list(turn.executions.values()), f"not started: {_as_cause(stop)}")
 

@@ -160,7 +160,8 @@ class Turn(Draft):
         """Bring the deployment to a final state; its locks are free."""
         if text is not None:
             self.update(error_message=text)
-        self.update(state=state, completed_at=self.now, paused_by=None, paused_at=None)
+        self.update(state=state, completed_at=self.now)
+        self.update(paused_by=None, paused_at=None, frozen_since=None)
         self.settle_hold()
         self.release_locks = True
         self.because.clear()

@@ -28,7 +28,7 @@ from boreas.engine.admission import (
     standing,
 )
 from boreas.engine.loaded import Loaded
-from boreas.engine.snapshot import Admission, ReleaseView, Snapshot
+from boreas.engine.snapshot import Admission, ReleaseView, Snapshot, rules_of
 from boreas.store import dialects, tables
 from boreas.store.mapping import Form
 from boreas.store.recall import Recall
@@ -365,6 +365,7 @@ def snapshot_of(deployment: Deployment, world: World) -> Loaded:
                 if app in names.applications
             },
             target_names={id_: names.targets[id_] for id_ in target_ids if id_ in names.targets},
+            rules=rules_of(environment),
         ),
         project=project,
         environment=environment.name,

@@ -34,7 +34,7 @@ from boreas.engine.admission import (
     standing,
 )
 from boreas.engine.loaded import Loaded
-from boreas.engine.snapshot import Admission, LiveChange, ReleaseView, Snapshot
+from boreas.engine.snapshot import Admission, LiveChange, ReleaseView, Snapshot, rules_of
 from boreas.kit.clock import Clock
 from boreas.store.deployments import stale
 from boreas.testing.memory_nouns import has_unfinished_on, is_alive
@@ -83,6 +83,7 @@ class MemoryWork:
                 releases=self._releases(deployment, targets),
                 application_names=_names(shelf("applications"), deployment.application_ids),
                 target_names=_names(shelf("targets"), targets),
+                rules=rules_of(shelf("environments")[deployment.environment_id]),
             ),
             project=shelf("projects")[deployment.project_id].name,
             environment=shelf("environments")[deployment.environment_id].name,

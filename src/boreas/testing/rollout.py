@@ -22,7 +22,7 @@ from boreas.domain.ids import AgentId, ApplicationId, TargetId
 from boreas.engine.decide import decide
 from boreas.engine.plan import Ground, lay_out
 from boreas.engine.reports import apply_reports
-from boreas.engine.snapshot import Admission, CancelIntent, Decision, Snapshot
+from boreas.engine.snapshot import FREE, Admission, CancelIntent, Decision, Rules, Snapshot
 from boreas.testing.builders import NOON, a_ground, a_request, a_snapshot
 
 
@@ -35,6 +35,7 @@ class Rollout:
         *,
         deployment: Deployment | None = None,
         granted: bool = True,
+        rules: Rules = FREE,
         **request: Any,
     ) -> None:
         self.ground = ground or a_ground()
@@ -49,6 +50,7 @@ class Rollout:
         self.notices: list[Notice] = []
         self.last: Decision = Decision(next=self.deployment)
         self.admission = Admission(granted=granted)
+        self.rules = rules
         self.decide()
 
     # --- the runtime's part ------------------------------------------------------------------
@@ -73,6 +75,7 @@ class Rollout:
             deployment=self.deployment,
             live=dict(self.live),
             admission=self.admission,
+            rules=self.rules,
         )
 
     def wish(self, act: Callable[..., Decision], *args: Any, **more: Any) -> Decision:
