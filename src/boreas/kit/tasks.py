@@ -18,7 +18,7 @@ class TaskGroup:
     def __init__(self, name: str) -> None:
         self.name = name
         self._group = asyncio.TaskGroup()
-        self._tasks: list[asyncio.Task[Any]] = []
+        self._tasks: dict[asyncio.Task[Any], None] = {}
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
@@ -36,8 +36,8 @@ class TaskGroup:
     def start(self, work: Callable[[], Coroutine[Any, Any, T]], *, name: str) -> asyncio.Task[T]:
         """Run `work()` until it ends or the group is left."""
         task = self._group.create_task(work(), name=f"{self.name}: {name}")
-        self._tasks.append(task)
-        task.add_done_callback(self._tasks.remove)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
         return task
 
     def stop(self) -> None:

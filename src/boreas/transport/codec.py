@@ -66,6 +66,8 @@ class Inbox:
     with a `ProtocolViolation`, it does not fill this machine's memory.
     """
 
+    __slots__ = ("_buffer", "_start", "max_frame", "max_unread")
+
     def __init__(self, *, max_unread: int, max_frame: int = MAX_FRAME) -> None:
         self.max_unread = max_unread
         self.max_frame = max_frame

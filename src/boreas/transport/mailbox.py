@@ -1,7 +1,6 @@
 """What every kind of link needs: events kept until somebody listens, and waiting for room."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 
 from boreas.transport.links import Closing, LinkClosed, LinkEvents
@@ -14,17 +13,20 @@ TOO_EARLY = f"more than {MAX_KEPT} bytes were sent before anybody listened"
 class EventMailbox:
     """Passes a link's events on, or keeps them until somebody listens; closes once."""
 
+    __slots__ = ("_kept", "_kept_bytes", "_listener", "_too_much", "closing")
+
     def __init__(self, too_much: Callable[[], None]) -> None:
         self.closing: Closing | None = None
         self._too_much = too_much
         self._kept_bytes = 0
         self._listener: LinkEvents | None = None
-        self._kept: deque[Callable[[LinkEvents], None]] = deque()
+        self._kept: list[Callable[[LinkEvents], None]] = []
 
     def attach(self, listener: LinkEvents) -> None:
         self._listener = listener
-        while self._kept:
-            self._kept.popleft()(listener)
+        for event in self._kept:
+            event(listener)
+        self._kept.clear()
 
     def data(self, stream: int, data: bytes, *, end: bool) -> None:
         if self._listener is not None:
@@ -63,6 +65,8 @@ class EventMailbox:
 
 class RoomWaiters:
     """Senders that wait until the backlog of their stream is small enough."""
+
+    __slots__ = ("_backlog", "_waiters")
 
     def __init__(self, backlog: Callable[[int], int]) -> None:
         self._backlog = backlog

@@ -50,6 +50,25 @@ _TLS_ERRORS = range(0x100, 0x200)
 class QuicLink:
     """A `Link` over one `QuicConnection`; `settled` is called after the TLS handshake."""
 
+    __slots__ = (
+        "_flush_planned",
+        "_loop",
+        "_mailbox",
+        "_peer",
+        "_room",
+        "_send_datagrams",
+        "_server_leaf",
+        "_settled",
+        "_timer",
+        "_timer_at",
+        "_when_closed",
+        "connection",
+        "connection_ids",
+        "is_settled",
+        "on_connection_id",
+        "on_connection_id_gone",
+        "on_gone",
+    )
     kind = "quic"
 
     def __init__(
@@ -74,10 +93,10 @@ class QuicLink:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
         self._flush_planned = False
-        self._when_closed: Callable[[Closing], object] = lambda closing: None
-        self.on_connection_id: Callable[[bytes, QuicLink], None] = lambda cid, link: None
-        self.on_connection_id_gone: Callable[[bytes], None] = lambda cid: None
-        self.on_gone: Callable[[QuicLink], None] = lambda link: None
+        self._when_closed: Callable[[Closing], object] = _nobody
+        self.on_connection_id: Callable[[bytes, QuicLink], object] = _nobody
+        self.on_connection_id_gone: Callable[[bytes], object] = _nobody
+        self.on_gone: Callable[[QuicLink], object] = _nobody
 
     # --- what the owner calls ---------------------------------------------------------------
 
@@ -276,6 +295,8 @@ class QuicLink:
         certificate = self.connection.get_peercert()
         if certificate is not None and not self._server_leaf:
             self._server_leaf = certificate.public_bytes()
+        if not self.connection._configuration.is_client:
+            _forget_handshake(self.connection)
         self._settled(self)
 
     def _tell_early_close(self) -> None:
@@ -296,6 +317,21 @@ class QuicLink:
         if self._mailbox.close(closing):
             self._room.give_up(closing)
             self._when_closed(closing)
+
+
+def _nobody(*_: object) -> None:
+    """Whoever may want to be told, until somebody does."""
+
+
+def _forget_handshake(connection: QuicConnection) -> None:
+    """Drop the TLS state of a server's connection, 15 kB that nothing reads any more.
+
+    Private, and safe because a client has nothing to say in TLS once the handshake is complete (we
+    give no tickets and ask for no certificate): should one send such bytes all the same, the
+    library finds no TLS to give them to, and the link ends as for any other of its faults.
+    """
+    connection._tls = None
+    connection._applied_transport_parameters = None
 
 
 def _closing_of(event: events.ConnectionTerminated) -> Closing:

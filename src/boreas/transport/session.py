@@ -6,8 +6,9 @@ with small windows; anything else ends the link before a byte of it is read.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
+from boreas.kit.until import Hint
 from boreas.transport.frames import MAX_FRAME, FileOffer, FileRequest, LogStream
 from boreas.transport.links import (
     CONTROL_STREAM,
@@ -32,6 +33,19 @@ _MAX_NOT_ACCEPTED = 256
 class Session:
     """Everything that goes over one link."""
 
+    __slots__ = (
+        "_arrived",
+        "_closed",
+        "_is_admitted",
+        "_is_server",
+        "_not_accepted",
+        "_over",
+        "_streams",
+        "_take",
+        "control",
+        "link",
+    )
+
     def __init__(self, link: Link, *, is_server: bool) -> None:
         self.link = link
         self.control = ControlChannel(link)
@@ -40,7 +54,9 @@ class Session:
         self._is_admitted = False
         self._streams: dict[int, Stream] = {}
         self._over: OrderedDict[int, None] = OrderedDict()
-        self._incoming: asyncio.Queue[Stream | None] = asyncio.Queue()
+        self._not_accepted: list[Stream] = []
+        self._arrived = Hint()
+        self._take: Callable[[Stream], object] = self._keep
         self._closed: asyncio.Future[Closing] = asyncio.get_running_loop().create_future()
         if not is_server:
             stream = link.open_bidi()
@@ -69,8 +85,28 @@ class Session:
 
     async def incoming(self) -> AsyncIterator[Stream]:
         """Streams that the peer opens, until the link ends. Give each to a task of its own."""
-        while (stream := await self._incoming.get()) is not None:
-            yield stream
+        while True:
+            while self._not_accepted:
+                yield self._not_accepted.pop(0)
+            if self.closing is not None:
+                return
+            await self._arrived.wait()
+
+    def give_streams_to(self, take: Callable[[Stream], object]) -> None:
+        """Call `take` with each stream that the peer opens, those that wait first.
+
+        For whoever has thousands of sessions: nobody needs to wait at each of them.
+        """
+        self._take = take
+        waiting, self._not_accepted = self._not_accepted, []
+        for stream in waiting:
+            take(stream)
+
+    def _keep(self, stream: Stream) -> None:
+        if len(self._not_accepted) >= _MAX_NOT_ACCEPTED:
+            raise ProtocolViolation(f"more than {_MAX_NOT_ACCEPTED} streams wait to be accepted")
+        self._not_accepted.append(stream)
+        self._arrived.raise_()
 
     def open_log(self, order_id: str, *, start_offset: int) -> LogSender:
         """A stream for the log of one order from this offset on; may raise `StreamLimitReached`."""
@@ -119,7 +155,7 @@ class Session:
         for stream in self._streams.values():
             stream.failed(error)
         self._streams.clear()
-        self._incoming.put_nowait(None)
+        self._arrived.raise_()
         if not self._closed.done():
             self._closed.set_result(closing)
 
@@ -136,10 +172,8 @@ class Session:
             raise ProtocolViolation("no stream may be opened before the Welcome")
         if opened_by_server(number) == self._is_server:
             raise ProtocolViolation(f"stream {number} is not the peer's to open")
-        if self._incoming.qsize() >= _MAX_NOT_ACCEPTED:
-            raise ProtocolViolation(f"more than {_MAX_NOT_ACCEPTED} streams wait to be accepted")
         stream = self._own(number)
-        self._incoming.put_nowait(stream)
+        self._take(stream)
         return stream
 
     def _forget(self, number: int) -> None:

@@ -41,6 +41,8 @@ class StreamEnded(BoreasError):
 class _Reading:
     """The incoming half of a stream. One reader at a time."""
 
+    __slots__ = ("_ended", "_error", "_hint", "_inbox", "_link")
+
     def __init__(self, link: Link, max_unread: int) -> None:
         self._link = link
         self._inbox = Inbox(max_unread=max_unread)
@@ -171,6 +173,8 @@ class Stream(_Reading):
 
 class ControlChannel(_Reading):
     """The control stream: messages both ways, in order."""
+
+    __slots__ = ()
 
     def __init__(self, link: Link) -> None:
         super().__init__(link, MAX_CONTROL_UNREAD)

@@ -1,6 +1,6 @@
 """One agent on one link: orders out, reports and heartbeats in, until either side goes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -51,7 +51,28 @@ _OUTAGE_REST_SECONDS = 1.0
 
 
 class AgentSession:
-    """What the server does with an admitted agent."""
+    """What the server does with an admitted agent.
+
+    Thousands of them are idle: each waits in one task, for the agent's next word. Everything else
+    is started when there is something to do.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_heard",
+        "_heard_at",
+        "_intake",
+        "_is_busy",
+        "_is_looking",
+        "_must_look",
+        "_parts",
+        "_sent",
+        "_session",
+        "_tasks",
+        "agent_id",
+        "instance",
+        "name",
+    )
 
     def __init__(self, admitted: AdmittedAgent, parts: GatewayParts) -> None:
         self.agent_id = AgentId(admitted.agent_id)
@@ -60,11 +81,15 @@ class AgentSession:
         self._session = admitted.session
         self._parts = parts
         self._clock: Clock = parts.clock
-        self._intake = LogIntake(session=admitted.session, logs=parts.logs, clock=parts.clock)
+        self._intake = LogIntake(
+            session=admitted.session, logs=parts.logs, clock=parts.clock, start=self._start
+        )
         self._sent: set[int] = set()
-        self._fetch = Hint()
+        self._must_look = self._is_looking = False
         self._heard = Hint()
+        self._heard_at = parts.clock.monotonic()
         self._is_busy = False
+        self._tasks: TaskGroup | None = None
 
     async def run(self) -> None:
         """Until the link ends. The agent counts as here only once that is committed."""
@@ -72,15 +97,14 @@ class AgentSession:
         await self._parts.news.arrived(
             Arrival(agent_id=self.agent_id, address=link.peer_address, transport=link.kind)
         )
-        self._fetch.raise_()
         try:
-            async with TaskGroup(f"agent {self.name}") as tasks:
-                tasks.start(self._receive_frames, name="frames")
-                tasks.start(lambda: self._receive_streams(tasks), name="streams")
-                tasks.start(self._intake.acknowledge, name="log acknowledgements")
-                tasks.start(self._send_promises, name="promises")
-                tasks.start(self._watch_silence, name="silence")
-                await self._session.wait_closed()
+            async with TaskGroup(f"agent {self.name}") as self._tasks:
+                try:
+                    self._session.give_streams_to(self._take_stream)
+                    self.fetch()
+                    await self._receive_frames()
+                finally:
+                    self._tasks = None
         except* BoreasError as ended:
             why = "; ".join(str(error) for error in ended.exceptions)
             log.info("agent gone", action="agent_gone", agent=self.name, why=why)
@@ -99,7 +123,16 @@ class AgentSession:
 
     def fetch(self) -> None:
         """The database may hold promises for this agent: look."""
-        self._fetch.raise_()
+        self._must_look = True
+        if not self._is_looking:
+            self._is_looking = self._start(self._send_promises, "promises")
+
+    def _start(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> bool:
+        """Do this beside the rest; False when the link is not up yet or is going down."""
+        if self._tasks is None or self._session.closing is not None:
+            return False
+        self._tasks.start(work, name=name)
+        return True
 
     def close(self, code: CloseCode, reason: str) -> None:
         """End the link."""
@@ -128,22 +161,27 @@ class AgentSession:
         return await self._heard.wait(at_most=_PROBE_SECONDS)
 
     async def _send_promises(self) -> None:
-        while True:
-            await self._fetch.wait()
-            try:
-                rows = await self._parts.registry.promises(self.agent_id)
-            except Unavailable:
-                # The link is good; only the database is away for a moment.
-                await self._clock.sleep(_OUTAGE_REST_SECONDS)
-                self._fetch.raise_()
-                continue
-            for row in rows:
-                self.deliver(row)
+        try:
+            while self._must_look:
+                self._must_look = False
+                try:
+                    rows = await self._parts.registry.promises(self.agent_id)
+                except Unavailable:
+                    # The link is good; only the database is away for a moment.
+                    await self._clock.sleep(_OUTAGE_REST_SECONDS)
+                    self._must_look = True
+                    continue
+                for row in rows:
+                    self.deliver(row)
+        finally:
+            self._is_looking = False
 
     # --- in ---------------------------------------------------------------------------------
 
     async def _receive_frames(self) -> None:
-        async for frame in self._session.control:
+        while True:
+            frame = await self._session.control.receive()
+            self._heard_at = self._clock.monotonic()
             self._heard.raise_()
             await self._receive(frame)
 
@@ -219,9 +257,8 @@ class AgentSession:
         certificate = self._parts.authority.sign_agent(csr_pem, self.agent_id, self._clock.now())
         self._session.control.send(Issued(certificate_der=der(certificate)))
 
-    async def _receive_streams(self, tasks: TaskGroup) -> None:
-        async for stream in self._session.incoming():
-            tasks.start(partial(self._receive_stream, stream), name=f"stream {stream.id}")
+    def _take_stream(self, stream: Stream) -> None:
+        self._start(partial(self._receive_stream, stream), f"stream {stream.id}")
 
     async def _receive_stream(self, stream: Stream) -> None:
         try:
@@ -241,13 +278,11 @@ class AgentSession:
             return
         await self._intake.take(stream, place, header.order_id, header.start_offset)
 
-    async def _watch_silence(self) -> None:
-        """The link ends when the agent says nothing for three beats."""
-        while True:
-            limit = _SILENCE_BUSY if self._is_busy else _SILENCE_IDLE
-            if not await self._heard.wait(at_most=limit):
-                self._session.close(CloseCode.TIMED_OUT, f"nothing heard for {limit:.0f} s")
-                return
+    def close_if_silent(self) -> None:
+        """End the link when the agent has said nothing for three beats, or five busy ones."""
+        limit = _SILENCE_BUSY if self._is_busy else _SILENCE_IDLE
+        if self._clock.monotonic() - self._heard_at > limit:
+            self._session.close(CloseCode.TIMED_OUT, f"nothing heard for {limit:.0f} s")
 
 
 def _frame_of(row: OutboxRow) -> Order | Cancel:

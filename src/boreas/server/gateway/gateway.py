@@ -14,6 +14,7 @@ from boreas.domain.ids import AgentId, ServerId
 from boreas.domain.outbox import OutboxRow
 from boreas.kit.bulkhead import Bulkhead
 from boreas.kit.ids import jittered
+from boreas.kit.tasks import TaskGroup
 from boreas.runtime.ports import CHANNEL_AGENTS, CHANNEL_OUTBOX, Store
 from boreas.server.gateway.agent_session import AgentSession
 from boreas.server.gateway.doorkeeper import RegistryDoorkeeper
@@ -28,6 +29,7 @@ log = structlog.get_logger(__name__)
 # After a stop, agents come back spread over time: about 300 handshakes a second at most.
 _RETURNS_PER_SECOND = 300
 _LOOK_EVERY_SECONDS = 5.0
+_LISTEN_FOR_SILENCE_SECONDS = 1.0
 
 
 class Gateway:
@@ -51,14 +53,18 @@ class Gateway:
             clock=self._parts.clock,
             another_answers=self._another_answers,
         )
-        async with open_reception(
-            host,
-            port,
-            certificate=certificate,
-            doorkeeper=doorkeeper,
-            on_agent=self._stay_with,
-            clock=self._parts.clock,
-        ) as reception:
+        async with (
+            open_reception(
+                host,
+                port,
+                certificate=certificate,
+                doorkeeper=doorkeeper,
+                on_agent=self._stay_with,
+                clock=self._parts.clock,
+            ) as reception,
+            TaskGroup("gateway") as tasks,
+        ):
+            tasks.start(self._end_silent_links, name="silence")
             try:
                 yield reception
             finally:
@@ -91,6 +97,13 @@ class Gateway:
                 await self.fetch_promised()
             except (Unavailable, NoSpace) as outage:
                 log.warning("promises not seen", action="look_failed", reason=outage.message)
+
+    async def _end_silent_links(self) -> None:
+        """One look at all of them: a timer for each of thousands would cost more than the look."""
+        while True:
+            await self._parts.clock.sleep(_LISTEN_FOR_SILENCE_SECONDS)
+            for session in list(self._sessions.values()):
+                session.close_if_silent()
 
     async def fetch_promised(self) -> None:
         """Have every agent here fetch what it has not acknowledged; what was sent is not resent."""

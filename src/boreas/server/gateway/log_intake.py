@@ -1,5 +1,8 @@
 """From an agent's log stream into the log files, acknowledged when durable."""
 
+from collections.abc import Callable, Coroutine
+from typing import Any
+
 from boreas.domain.errors import NoSpace
 from boreas.domain.outbox import Place
 from boreas.kit.clock import Clock
@@ -17,17 +20,32 @@ _FLUSH_BYTES = 256 * 1024
 _FLUSH_SECONDS = 0.2
 _EVERYTHING = 2**62
 
+Start = Callable[[Callable[[], Coroutine[Any, Any, None]], str], object]
+"""Runs this work under this name, beside everything else that a link does."""
+
 
 class LogIntake:
     """The logs that one agent sends over one link."""
 
-    def __init__(self, *, session: Session, logs: LogStore, clock: Clock) -> None:
+    __slots__ = (
+        "_bytes",
+        "_clock",
+        "_is_acknowledging",
+        "_logs",
+        "_plenty",
+        "_session",
+        "_start",
+        "_unacknowledged",
+    )
+
+    def __init__(self, *, session: Session, logs: LogStore, clock: Clock, start: Start) -> None:
         self._session = session
         self._logs = logs
         self._clock = clock
+        self._start = start
         self._unacknowledged: dict[str, tuple[Place, int]] = {}
         self._bytes = 0
-        self._something = Hint()
+        self._is_acknowledging = False
         self._plenty = Hint()
 
     async def take(self, stream: Stream, place: Place, order_id: str, offset: int) -> None:
@@ -57,12 +75,14 @@ class LogIntake:
         """Nobody wants the log of this order any more: the agent may drop all of it."""
         self._session.control.send(LogStored(order_id=order_id, offset=_EVERYTHING))
 
-    async def acknowledge(self) -> None:
-        """Make what came durable and say so, for ever; many streams share one sync."""
-        while True:
-            await self._something.wait()
-            await self._plenty.wait(at_most=_FLUSH_SECONDS)
-            await self._acknowledge_once()
+    async def _acknowledge(self) -> None:
+        """Make what came durable and say so until nothing is left; streams share the syncs."""
+        try:
+            while self._unacknowledged:
+                await self._plenty.wait(at_most=_FLUSH_SECONDS)
+                await self._acknowledge_once()
+        finally:
+            self._is_acknowledging = False
 
     async def _acknowledge_once(self) -> None:
         ready, self._unacknowledged, self._bytes = self._unacknowledged, {}, 0
@@ -81,9 +101,11 @@ class LogIntake:
     def _stored(self, place: Place, order_id: str, offset: int, size: int) -> None:
         self._unacknowledged[order_id] = place, offset
         self._bytes += size
-        self._something.raise_()
         if self._bytes >= _FLUSH_BYTES:
             self._plenty.raise_()
+        if not self._is_acknowledging:
+            self._is_acknowledging = True
+            self._start(self._acknowledge, "log acknowledgements")
 
 
 def source_of(place: Place, order_id: str) -> LogSource:
