@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from fastapi import FastAPI
 
+from boreas.kit.clock import SystemClock
 from boreas.kit.tasks import TaskGroup
 from boreas.server.settings import Address
+from boreas.server.slow_callers import TimedRequests, send_slow_away
 
 # Live streams never end by themselves; give answers in flight a moment, not more.
 _FAREWELL_SECONDS = 1
@@ -37,6 +39,7 @@ async def serve_web(app: FastAPI, listening: socket.socket) -> AsyncIterator[Non
     """Answer HTTP while the block lasts."""
     config = uvicorn.Config(
         app,
+        http=TimedRequests,
         log_level="warning",
         access_log=False,
         lifespan="off",
@@ -50,6 +53,8 @@ async def serve_web(app: FastAPI, listening: socket.socket) -> AsyncIterator[Non
     server = _Server(config)
     async with TaskGroup("web") as tasks:
         serving = tasks.start(lambda: server.serve(sockets=[listening]), name="uvicorn")
+        connections = server.server_state.connections
+        tasks.start(lambda: send_slow_away(connections, SystemClock()), name="slow callers")
         try:
             yield
         finally:
