@@ -23,6 +23,7 @@ from boreas.domain.ids import (
     VersionId,
 )
 from boreas.domain.orders import Verb
+from boreas.domain.variables import NO_VARIABLES, VariableSnapshot
 from boreas.domain.workflow import Strategy, TaskType
 
 
@@ -350,6 +351,9 @@ class Deployment:
     origin: Origin = Origin.MANUAL
     must_in_order: tuple[ApplicationId, ...] = ()
     strategy: Strategy = field(default_factory=Strategy)
+    variables: VariableSnapshot = NO_VARIABLES
+    """What commands of no application see: the project's and the environment's, as resolved then.
+    Those of an application are in its release."""
     manual_approval: bool = False
     approval_policy: ApprovalPolicy = field(default_factory=ApprovalPolicy)
     started: bool = False

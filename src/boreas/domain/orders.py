@@ -24,6 +24,7 @@ from boreas.domain.ids import (
     VersionId,
 )
 from boreas.domain.secrets import SecretRef
+from boreas.domain.variables import NO_VARIABLES, VariableSnapshot
 
 
 class Verb(StrEnum):
@@ -118,8 +119,10 @@ class ReleaseBody:
     artifact: Mapping[str, Any] = field(default_factory=dict)
     """What the version pins for this application: `image`, `digest`, ..."""
     config: Mapping[str, Any] = field(default_factory=dict)
-    secret_variables: Mapping[str, SecretRef] = field(default_factory=dict)
-    """By name; the values are opened only when an order is sent."""
+    variables: VariableSnapshot = NO_VARIABLES
+    """Resolved when the deployment was made; whoever goes back to this release gets them again."""
+    task_variables: Mapping[str, str] = field(default_factory=dict)
+    """What the deploy task that brought it said besides."""
     credentials: Mapping[str, CredentialUse] = field(default_factory=dict)
     """By use (`git`, `registry`)."""
 

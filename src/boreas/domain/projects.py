@@ -37,6 +37,10 @@ class Project:
     id: ProjectId
     name: str
     description: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """The farthest level of configuration; see `domain.configuration`."""
+    promotion_order: tuple[EnvironmentId, ...] = ()
+    """A version goes into one of these only after it succeeded in those before it."""
     created_at: datetime
     created_by: str = ""
 
@@ -51,6 +55,9 @@ class Application:
     driver: DriverKind
     spec: Mapping[str, Any]
     health_check: HealthCheck | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    git_credential_id: str | None = None
+    """With which its sources are fetched, where a version does not say otherwise."""
     position: int = 0
     created_at: datetime
     updated_at: datetime
@@ -77,7 +84,17 @@ class Environment:
     approval_policy: ApprovalPolicy = field(default_factory=ApprovalPolicy)
     windows: tuple[Window, ...] = ()
     lock: EnvironmentLock | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Somebody's word that a version is bad: it goes nowhere where it does not run already."""
+
+    reason: str
+    by: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +102,8 @@ class Version:
     """An immutable snapshot of what to release.
 
     `artifacts` maps an application's id or name to what is pinned for it (`image`, `digest`, ...);
-    `config` is passed to every application, `sequence` grows with creation.
+    `config` is passed to every application, `sequence` grows with creation. Only `blocked` may
+    change: it says what people think of the version, not what is in it.
     """
 
     id: VersionId
@@ -93,8 +111,10 @@ class Version:
     name: str
     sequence: int
     git: GitRef | None = None
+    git_credential_id: str | None = None
     artifacts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     source: str = "manual"
+    blocked: Block | None = None
     created_at: datetime
     created_by: str = ""

@@ -1,6 +1,5 @@
 """What the store hands the runtime for a deployment: its snapshot, and what orders say besides."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from boreas.engine.snapshot import Snapshot
@@ -13,4 +12,3 @@ class Loaded:
     snapshot: Snapshot
     project: str
     environment: str
-    variables: Mapping[str, str]

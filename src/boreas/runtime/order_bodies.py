@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from boreas.domain.deployments import Deployment, Execution, Task
+from boreas.domain.deployments import Deployment, Execution, ExecutionKind, Task
 from boreas.domain.ids import AgentId, ApplicationId, ReleaseId, TargetId
 from boreas.domain.orders import OrderBody, ReleaseBody
+from boreas.domain.variables import NO_VARIABLES, VariableSnapshot, task_variables
 from boreas.engine.snapshot import CancelIntent, Decision, Snapshot
+from boreas.kit.values import replace
 from boreas.runtime.ports import Loaded, OutboxKind, OutboxRow
 
 DEFAULT_TIMEOUT_SECONDS = 3600.0
@@ -103,6 +105,7 @@ def _order_body(execution: Execution, task: Task, around: _Around) -> OrderBody:
     deployment, snapshot = around.decision.next, loaded.snapshot
     release = releases.get(execution.release_id) if execution.release_id else None
     previous = execution.previous_release_id
+    variables = variables_of(execution, task, deployment, release)
     return OrderBody(
         order_id=execution.order_id,
         execution_id=execution.id,
@@ -119,14 +122,39 @@ def _order_body(execution: Execution, task: Task, around: _Around) -> OrderBody:
         agent_id=execution.agent_id,
         agent=_agent_name(snapshot, execution.agent_id),
         verbs=execution.verbs,
-        release=release,
-        previous=releases.get(previous) if previous else None,
+        release=_without_variables(release),
+        previous=_without_variables(releases.get(previous) if previous else None),
         command=task.payload.get("command"),
-        variables=loaded.variables,
+        variables=variables.plain,
+        secret_variables=variables.secret,
         timeout_seconds=_timeout_of(task, release),
         files=tuple(task.payload.get("files", ())),
         keep_releases=_releases_to_keep(execution, around.left_behind, snapshot),
     )
+
+
+def variables_of(
+    execution: Execution, task: Task, deployment: Deployment, release: ReleaseBody | None
+) -> VariableSnapshot:
+    """What the order's commands see: the snapshot of the release it brings, and its own task's.
+
+    Going back, the release decides alone: it holds what its own deploy task had said.
+    """
+    if release is None:
+        return deployment.variables.under(task_variables(task.payload))
+    if execution.kind is ExecutionKind.REVERT:
+        return release.variables.under(release.task_variables)
+    own = task_variables(task.payload)
+    if execution.kind is ExecutionKind.RUN:
+        return release.variables.under(own)
+    return release.variables.under({**release.task_variables, **own})
+
+
+def _without_variables(release: ReleaseBody | None) -> ReleaseBody | None:
+    """The order itself says what counts; a frame has no room to say it three times."""
+    if release is None:
+        return None
+    return replace(release, variables=NO_VARIABLES, task_variables={})
 
 
 def _agent_name(snapshot: Snapshot, agent_id: AgentId) -> str:

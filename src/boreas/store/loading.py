@@ -369,7 +369,6 @@ def snapshot_of(deployment: Deployment, world: World) -> Loaded:
         ),
         project=project,
         environment=environment.name,
-        variables={},
     )
 
 

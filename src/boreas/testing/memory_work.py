@@ -87,7 +87,6 @@ class MemoryWork:
             ),
             project=shelf("projects")[deployment.project_id].name,
             environment=shelf("environments")[deployment.environment_id].name,
-            variables={},
         )
 
     def _agents(self, deployment: Deployment) -> Mapping[AgentId, AgentView]:

@@ -126,7 +126,6 @@ class SimTransaction:
                 snapshot=tables.snapshot(tables.deployments[it]),
                 project="shop",
                 environment=tables.deployments[it].environment_id,
-                variables={},
             )
             for it in ids
         }
