@@ -17,10 +17,11 @@ from boreas.domain.deployments import (
     Task,
     TaskState,
 )
-from boreas.domain.errors import Conflict, NotFound
+from boreas.domain.errors import Conflict, NotFound, invalid
 from boreas.domain.events import Notice
 from boreas.domain.ids import TaskId
-from boreas.domain.workflow import TaskRequest
+from boreas.domain.variables import task_variables
+from boreas.domain.workflow import TaskRequest, TaskType
 from boreas.engine.gates import DEPLOYMENT_GATE
 from boreas.engine.graph import Graph, graph_of
 from boreas.engine.health_windows import with_hold_settled
@@ -61,6 +62,7 @@ def edit_workflow(
     """
     _refuse_unless_editable(deployment, expected)
     graph = graph_of(requests, deployment.must_in_order)
+    _refuse_other_variables(deployment, requests)
     edit = _Edit(deployment, requests)
     edit.refuse_touching_started(graph)
     if not edit.changed and not edit.removed and not edit.reordered:
@@ -68,6 +70,17 @@ def edit_workflow(
     edited = edit.apply(ground, now)
     text = f"workflow edited by {by}: {edit.words()}"
     return Decision(next=edited, notices=(Notice(code="edited", text=text, by=by),))
+
+
+def _refuse_other_variables(deployment: Deployment, requests: Sequence[TaskRequest]) -> None:
+    """Those of a deploy task are part of its release, and a release never changes."""
+    present = {it.id: task_variables(it.payload) for it in deployment.tasks}
+    for index, wanted in enumerate(requests):
+        own = task_variables(wanted.payload)
+        if wanted.type is TaskType.DEPLOY and own != present.get(wanted.id, {}):
+            problem = "belong to the release, which was frozen when the deployment was made"
+            mend = "make a new deployment with them"
+            raise invalid(f"tasks[{index}].payload.variables", problem, mend)
 
 
 def add_task(

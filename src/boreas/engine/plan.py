@@ -33,6 +33,7 @@ from boreas.domain.ids import (
     TaskId,
     VersionId,
 )
+from boreas.domain.variables import NO_VARIABLES, VariableSnapshot
 from boreas.domain.workflow import Strategy, TaskRequest, TaskType
 from boreas.engine.first_deployment import is_first
 from boreas.engine.graph import graph_of
@@ -81,6 +82,8 @@ class DeploymentRequest:
     manual_approval: bool = False
     approval_policy: ApprovalPolicy = field(default_factory=ApprovalPolicy)
     tasks: tuple[TaskRequest, ...] | None = None
+    variables: VariableSnapshot = NO_VARIABLES
+    """For commands of no application."""
     started: bool = True
     """autoStart: it begins as soon as its turn comes."""
     deploy_at: datetime | None = None
@@ -108,6 +111,7 @@ def lay_out(request: DeploymentRequest, ground: Ground, now: datetime) -> Deploy
         origin=request.origin,
         must_in_order=request.must_in_order,
         strategy=request.strategy,
+        variables=request.variables,
         manual_approval=request.manual_approval,
         approval_policy=request.approval_policy,
         deploy_at=request.deploy_at,

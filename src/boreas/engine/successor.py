@@ -237,6 +237,7 @@ def _successor(finished: Deployment, new: NewDeployment, origin: Origin) -> Depl
         origin=origin,
         must_in_order=finished.must_in_order,
         strategy=finished.strategy,
+        variables=finished.variables,
         manual_approval=finished.manual_approval,
         approval_policy=finished.approval_policy,
         started=True,

@@ -15,6 +15,8 @@ from boreas.domain.deployments import Task
 from boreas.domain.errors import invalid
 from boreas.domain.file_names import is_file_name
 from boreas.domain.ids import ApplicationId, TaskId
+from boreas.domain.reading import plain_text
+from boreas.domain.variables import name_problem, value_problem
 from boreas.domain.workflow import TaskRequest, TaskType
 from boreas.server.bodies import Flag, Name, Text, V1Body, Whole
 from boreas.server.strategy_bodies import StrategyBody
@@ -58,6 +60,24 @@ def _file_names(payload: dict[str, Any]) -> dict[str, Any]:
     return payload
 
 
+def _variables(payload: dict[str, Any]) -> dict[str, Any]:
+    """`variables` as texts; a name that no environment can hold is refused by name."""
+    given = payload.get("variables")
+    if given is None:
+        return payload
+    texts = (
+        {name: plain_text(value) for name, value in given.items()}
+        if isinstance(given, Mapping)
+        else {"": None}
+    )
+    for name, text in texts.items():
+        if text is None:
+            raise ValueError('has `variables` that are no plain values; write {"NAME": "value"}')
+        if found := name_problem(str(name)) or value_problem(text):
+            raise ValueError(f"has a variable {name!r} that {found[0]}; {found[1]}")
+    return {**payload, "variables": texts}
+
+
 TaskIdText = Annotated[str, AfterValidator(_an_id)]
 Blockers = Annotated[
     list[str],
@@ -68,6 +88,7 @@ Payload = Annotated[
     dict[str, Any],
     BeforeValidator(_payload, json_schema_input_type=dict[str, Any] | str | None),
     AfterValidator(_file_names),
+    AfterValidator(_variables),
 ]
 Timeout = Annotated[float, Field(gt=0, le=31_536_000)]
 

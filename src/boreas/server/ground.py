@@ -5,19 +5,22 @@ happens to the application or the version.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from boreas.domain.deployments import Deployment
 from boreas.domain.errors import NotFound, invalid
 from boreas.domain.ids import ApplicationId, DeploymentId, ReleaseId
 from boreas.domain.images import image_of
 from boreas.domain.orders import DriverKind, ReleaseBody
-from boreas.domain.projects import Application, Environment, Version
+from boreas.domain.projects import Application, Environment, Project, Version
 from boreas.domain.specs import can_stage, interrupts, staging_obstacle
+from boreas.domain.variables import VariableSnapshot, task_variables
+from boreas.domain.workflow import TaskRequest, TaskType
 from boreas.engine.plan import Ground, PlannedApplication
 from boreas.engine.snapshot import ReleaseView
 from boreas.server.deployment_bodies import ApplicationNames, ids_by_name
 from boreas.server.deployment_views import Names
+from boreas.server.variables import Levels, read_levels
 from boreas.store import SqlTransaction as Transaction
 
 
@@ -25,6 +28,7 @@ from boreas.store import SqlTransaction as Transaction
 class Site:
     """The project's things that a new deployment may refer to."""
 
+    project: Project
     version: Version
     environment: Environment
     applications: Sequence[Application]
@@ -42,6 +46,8 @@ class Frozen:
     ground: Ground
     releases: tuple[ReleaseBody, ...]
     names: Names
+    variables: VariableSnapshot
+    """What commands of no application see."""
 
     @property
     def views(self) -> tuple[ReleaseView, ...]:
@@ -59,18 +65,38 @@ async def read_site(tx: Transaction, version_id: str, environment_id: str) -> Si
     if environment is None or environment.project_id != version.project_id:
         mend = "write the id of an environment of the version's project"
         raise invalid("environmentId", f"there is no environment {environment_id!r}", mend)
-    applications = await tx.applications.all(within=version.project_id)
-    return Site(version=version, environment=environment, applications=applications)
+    return Site(
+        project=await tx.projects.get(version.project_id),
+        version=version,
+        environment=environment,
+        applications=await tx.applications.all(within=version.project_id),
+    )
 
 
 async def freeze(
-    tx: Transaction, site: Site, chosen: Sequence[ApplicationId], deployment_id: DeploymentId
+    tx: Transaction,
+    site: Site,
+    chosen: Sequence[ApplicationId],
+    deployment_id: DeploymentId,
+    tasks: Sequence[TaskRequest] | None = None,
 ) -> Frozen:
-    """Releases of the chosen applications in the stored order, and where they go."""
+    """Releases of the chosen applications in the stored order, and where they go.
+
+    Variables and configuration are resolved here, once: what is changed later counts for later
+    deployments only.
+    """
     targets = tuple(await tx.targets.all(within=site.environment.id))
     agents = {it.agent_id: await tx.agents.find(it.agent_id) for it in targets}
     applications = [it for it in site.applications if it.id in set(chosen)]
-    releases = tuple(release_of(it, site.version, deployment_id) for it in applications)
+    levels = await read_levels(tx, site.project, site.environment, [it.id for it in applications])
+    of_tasks = deploy_variables(tasks or ())
+    releases = tuple(
+        replace(
+            release_of(it, site.version, deployment_id, levels),
+            task_variables=of_tasks.get(it.id, {}),
+        )
+        for it in applications
+    )
     planned = tuple(
         PlannedApplication(id=it.id, name=it.name, release=view_of(body), targets=targets)
         for it, body in zip(applications, releases, strict=True)
@@ -82,6 +108,7 @@ async def freeze(
     return Frozen(
         ground=Ground(applications=planned, targets=targets, live=live),
         releases=releases,
+        variables=levels.snapshot(),
         names=Names(
             version=site.version.name,
             environment=site.environment.name,
@@ -97,8 +124,23 @@ def release_id_of(deployment_id: DeploymentId, application_id: ApplicationId) ->
     return ReleaseId(f"{deployment_id}.{application_id}")
 
 
+def deploy_variables(
+    tasks: Sequence[TaskRequest],
+) -> Mapping[ApplicationId, Mapping[str, str]]:
+    """What the deploy task of each application says; it becomes part of the release."""
+    found: dict[ApplicationId, Mapping[str, str]] = {}
+    for index, task in enumerate(tasks):
+        if task.type is not TaskType.DEPLOY or task.application_id is None:
+            continue
+        own = task_variables(task.payload)
+        if found.setdefault(task.application_id, own) != own:
+            problem = "differ from those of another deploy task of the same application"
+            raise invalid(f"tasks[{index}].payload.variables", problem, "write the same in both")
+    return found
+
+
 def release_of(
-    application: Application, version: Version, deployment_id: DeploymentId
+    application: Application, version: Version, deployment_id: DeploymentId, levels: Levels
 ) -> ReleaseBody:
     """Everything that defines this application in this version, frozen."""
     artifact = dict(
@@ -116,7 +158,8 @@ def release_of(
         health_check=application.health_check,
         git=version.git,
         artifact=artifact,
-        config=version.config,
+        config=levels.config(application, version),
+        variables=levels.snapshot(application),
     )
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, delete, select, update
 from boreas.domain.errors import Conflict, InvalidInput
 from boreas.domain.fleet import LiveRecord, Target
 from boreas.domain.permissions import Sight
-from boreas.domain.projects import Application, Environment, Project, Version
+from boreas.domain.projects import Application, Block, Environment, Project, Version
 from boreas.store import dialects, shelves, tables, usage
 from boreas.store.loading import live_record
 from boreas.store.mapping import document_of
@@ -143,6 +143,14 @@ class SqlVersions(SqlNoun[Version]):
 
     async def _numbered(self, value: Version) -> Version:
         return replace(value, sequence=await dialects.count_up(self._connection, VERSION_COUNTER))
+
+    async def mark(self, version_id: str, blocked: Block | None) -> Version:
+        """Note that it is bad, or is no longer: the one thing about a version that may change."""
+        await usage.lock_row(self._connection, self._table, version_id)
+        marked = replace(await self.get(version_id), blocked=blocked)
+        row = update(self._table).where(self._table.c.id == version_id)
+        await self._connection.execute(row.values(document=document_of(marked)))
+        return marked
 
     async def change(self, value: Version) -> None:
         """Refused: what was deployed must stay what it was."""

@@ -46,10 +46,12 @@ from boreas.store.projects import (
 )
 from boreas.store.recall import Recall
 from boreas.store.registry import SqlAgents, SqlEnrolTokens
+from boreas.store.releases import SqlReleases
 from boreas.store.saving import PendingWrites
 from boreas.store.secrets import SqlSecrets
 from boreas.store.servers import SqlServers
 from boreas.store.unit import Unit
+from boreas.store.variables import SqlVariables
 
 
 class SqlTransaction:
@@ -79,6 +81,8 @@ class SqlTransaction:
         self.members = SqlMembers(unit)
         self.places = SqlPlaces(unit)
         self.audit = SqlAudit(unit, clock)
+        self.variables = SqlVariables(unit)
+        self.releases = SqlReleases(unit)
 
     async def announce(self, channel: str, payload: str) -> None:
         """Tell every server, this one too, after the commit."""

@@ -6,6 +6,7 @@ from boreas.domain.access import ApiToken, Session, User
 from boreas.domain.fleet import Agent, EnrolToken, Target
 from boreas.domain.permissions import Member
 from boreas.domain.projects import Application, Environment, Project, Version
+from boreas.domain.variables import Variable
 from boreas.store import release_tables, tables
 from boreas.store.nouns import Shelf
 
@@ -79,4 +80,7 @@ MEMBERS: Final = Shelf(
     label="user_id",
     parent="project_id",
     order=(("id", str),),
+)
+VARIABLES: Final = Shelf(
+    noun="variable", kind=Variable, table=release_tables.variables, parent="owner_id"
 )

@@ -106,7 +106,8 @@ async def _asked(
     site = await read_site(tx, body.version_id, body.environment_id)
     names = site.ids_by_name
     deployment_id = DeploymentId(services.ids("dep"))
-    frozen = await freeze(tx, site, _chosen(body, site), deployment_id)
+    tasks = None if body.tasks is None else new_task_requests(body.tasks, names)
+    frozen = await freeze(tx, site, _chosen(body, site), deployment_id, tasks)
     in_order = tuple(
         application_named(names, given, f"mustInOrder[{index}]")
         for index, given in enumerate(body.must_in_order)
@@ -122,7 +123,8 @@ async def _asked(
         must_in_order=in_order,
         manual_approval=body.manual_approval,
         approval_policy=site.environment.approval_policy,
-        tasks=None if body.tasks is None else new_task_requests(body.tasks, names),
+        tasks=tasks,
+        variables=frozen.variables,
         started=body.auto_start,
     )
     return request, frozen

@@ -124,9 +124,7 @@ async def change_project(
 
 
 @router.delete("/{project_id}", status_code=204)
-async def delete_project(
-    project_id: ProjectId, caller: ProjectRemover, services: Services
-) -> None:
+async def delete_project(project_id: ProjectId, caller: ProjectRemover, services: Services) -> None:
     """Remove the project and all it owns; refused while one of its deployments is under way."""
     async with services.store.transaction() as tx:
         await caller.must(tx, Permission.REMOVE_PROJECT, project_id)

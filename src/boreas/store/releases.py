@@ -1,0 +1,95 @@
+"""Releases by what they bring: which version succeeded where, and what it was resolved to."""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from sqlalchemy import select
+
+from boreas.domain.deployments import DeploymentState, Origin, Task
+from boreas.domain.ids import ApplicationId, DeploymentId, EnvironmentId, ReleaseId
+from boreas.domain.orders import ReleaseBody
+from boreas.domain.promotion import Succeeded
+from boreas.store import loading, tables
+from boreas.store.unit import Unit
+
+# Comparing versions looks for the newest deployment of each; one that old says nothing any more.
+_LOOKED_THROUGH: Final = 200
+
+
+class SqlReleases:
+    """What was frozen for deployments, and where it went."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+
+    async def bodies(self, ids: Collection[ReleaseId]) -> Mapping[ReleaseId, ReleaseBody]:
+        """These releases, whole; unknown ids are left out."""
+        unit = self._unit
+        found = await loading.read_releases(unit.connection, unit.recall, ids)
+        return {id_: body for id_, (body, _) in found.items()}
+
+    async def succeeded(self, version_id: str) -> Succeeded:
+        """Environment -> the applications of which this version succeeded there."""
+        await self._unit.pending.flush()
+        deployments, places = tables.deployments, tables.deployment_applications
+        query = (
+            select(deployments.c.document, places.c.environment_id, places.c.application_id)
+            .join_from(deployments, places, places.c.deployment_id == deployments.c.id)
+            .where(
+                deployments.c.version_id == version_id,
+                deployments.c.state == DeploymentState.SUCCESS.value,
+                deployments.c.origin != Origin.ROLLBACK.value,
+            )
+            .order_by(deployments.c.number.desc())
+        )
+        rows = (await self._unit.connection.execute(query)).all()
+        # A retry of a rollback bears the version that it took away.
+        back = {it for it in {row.document for row in rows} if _is_way_back(it)}
+        found: dict[EnvironmentId, set[ApplicationId]] = {}
+        for row in rows:
+            if row.document not in back:
+                found.setdefault(row.environment_id, set()).add(row.application_id)
+        return found
+
+    async def newest_task(
+        self, project_id: str, task_id: str, environment_id: str | None = None
+    ) -> tuple[Task, DeploymentId] | None:
+        """The task of this id in the newest deployment (into this environment) that has one."""
+        await self._unit.pending.flush()
+        deployments, tasks = tables.deployments, tables.tasks
+        query = (
+            select(tasks.c.document, deployments.c.id)
+            .join_from(tasks, deployments, deployments.c.id == tasks.c.deployment_id)
+            .where(tasks.c.id == task_id, deployments.c.project_id == project_id)
+            .order_by(deployments.c.number.desc())
+            .limit(1)
+        )
+        if environment_id is not None:
+            query = query.where(deployments.c.environment_id == environment_id)
+        row = (await self._unit.connection.execute(query)).first()
+        return None if row is None else (loading.TASK.value(row.document), row.id)
+
+    async def newest_of(
+        self, version_id: str, environment_id: str | None = None
+    ) -> Mapping[ApplicationId, ReleaseBody]:
+        """The newest release of each application in this version (in this environment)."""
+        deployments, releases = tables.deployments, tables.releases
+        query = (
+            select(releases.c.id)
+            .join_from(releases, deployments, deployments.c.id == releases.c.deployment_id)
+            .where(deployments.c.version_id == version_id)
+            .order_by(deployments.c.number.desc())
+            .limit(_LOOKED_THROUGH)
+        )
+        if environment_id is not None:
+            query = query.where(deployments.c.environment_id == environment_id)
+        ids = [ReleaseId(id_) for (id_,) in await self._unit.connection.execute(query)]
+        bodies = await self.bodies(ids)
+        found: dict[ApplicationId, ReleaseBody] = {}
+        for id_ in ids:
+            found.setdefault(bodies[id_].application_id, bodies[id_])
+        return found
+
+
+def _is_way_back(document: str) -> bool:
+    return loading.DEPLOYMENT.value(document).rollback_of is not None
