@@ -127,6 +127,7 @@ def _order_body(execution: Execution, task: Task, around: _Around) -> OrderBody:
         command=task.payload.get("command"),
         variables=variables.plain,
         secret_variables=variables.secret,
+        credentials=release.credentials if release is not None else {},
         timeout_seconds=_timeout_of(task, release),
         files=tuple(task.payload.get("files", ())),
         keep_releases=_releases_to_keep(execution, around.left_behind, snapshot),

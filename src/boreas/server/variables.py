@@ -69,6 +69,10 @@ class Levels:
         check_config(whole, at=f"config of {application.name}")
         return whole
 
+    def merged_config(self, application: Application | None = None) -> dict[str, object]:
+        """The configuration without a version's own."""
+        return merged([config for _, config in self.config_levels(application)])
+
     def config_origins(
         self, application: Application | None = None, version: Version | None = None
     ) -> ConfigOrigins:

@@ -14,6 +14,7 @@ from boreas.server.api import (
     task_acts,
     tasks,
     tokens,
+    variables,
     versions,
 )
 
@@ -26,6 +27,8 @@ ROUTERS = (
     targets.router,
     agents.router,
     versions.router,
+    variables.router,
+    variables.snapshots,
     deployments.router,
     deployment_acts.router,
     tasks.router,
