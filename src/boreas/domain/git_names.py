@@ -5,6 +5,7 @@ Everything here refuses: what is not plainly an address or a name never becomes 
 """
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
 from boreas.domain.errors import invalid
@@ -77,6 +78,40 @@ def check_git(*, repository: str, ref: str | None, commit: str | None, at: str =
         raise invalid(f"{at}.ref", problem, "write the name of a branch or a tag")
     if commit is not None and (problem := commit_problem(commit)):
         raise invalid(f"{at}.commit", problem, "write the full id that `git rev-parse` prints")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitPlace:
+    """Who answers at an address; `host` has the port with it, and no user."""
+
+    scheme: str
+    host: str
+
+    @property
+    def origin(self) -> str:
+        """As git names it in its questions."""
+        return f"{self.scheme}://{self.host}"
+
+    def is_that_of(self, other: "GitPlace") -> bool:
+        """Names of hosts know no case."""
+        return self.origin.lower() == other.origin.lower()
+
+
+def place_of(address: str) -> GitPlace:
+    """Where a credential for this address may go, and nowhere else.
+
+    >>> place_of("https://ada@Git.example.org:8443/shop.git").origin
+    'https://Git.example.org:8443'
+    >>> place_of("git@git.example.org:shop.git").origin
+    'ssh://git.example.org'
+    """
+    url = _URL.match(address)
+    if url is not None:
+        return GitPlace(scheme=url["scheme"], host=url["place"].rpartition("@")[2])
+    scp_like = _SCP_LIKE.match(address) if not address.startswith("/") else None
+    if scp_like is not None:
+        return GitPlace(scheme="ssh", host=scp_like["host"])
+    return GitPlace(scheme="file", host="")
 
 
 REPOSITORY_MEND: Final = "write https://host/path, ssh://host/path, git@host:path or file:///path"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, assert_never
 
+from boreas.domain.delivery import GIT, REGISTRY
 from boreas.domain.errors import InvalidInput
 from boreas.domain.git_names import REPOSITORY_MEND, repository_problem
 from boreas.domain.health_specs import parse_health_check
@@ -25,6 +26,7 @@ _PORT = re.compile(
     r"^(?:(?P<ip>[0-9]+(?:\.[0-9]+){3}|\[[0-9a-fA-F:]+\]):)?(?:(?P<host>[0-9]{0,5}):)?"
     r"(?P<inner>[0-9]{1,5})(?:/(?P<kind>tcp|udp))?\Z"
 )
+_ID = re.compile(r"^[A-Za-z0-9_-]{1,100}\Z")
 _ENV_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -44,6 +46,7 @@ class GitPullSpec:
     path: str
     post_deploy: str | None = None
     keep: int = DEFAULT_KEEP
+    git_credential_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,8 @@ class ContainerSpec:
     networks: tuple[str, ...] = ()
     command: tuple[str, ...] | None = None
     proxy: HaproxySpec | None = None
+    registry_id: str | None = None
+    """The credential by which the image is pulled."""
 
     @property
     def fixed_ports(self) -> tuple[int, ...]:
@@ -136,7 +141,7 @@ def parse_script(spec: object) -> ScriptSpec:
 
 
 def parse_git_pull(spec: object) -> GitPullSpec:
-    """`{"repository", "path", "post_deploy"?, "keep"?}`"""
+    """`{"repository", "path", "post_deploy"?, "keep"?, "git_credential_id"?}`"""
     reader = Reader(spec, "spec")
     repository = reader.text(
         "repository", required=True, mend=REPOSITORY_MEND, check=repository_problem
@@ -149,14 +154,20 @@ def parse_git_pull(spec: object) -> GitPullSpec:
     )
     post_deploy = reader.text("post_deploy", check=_nul_problem)
     keep = reader.whole("keep", DEFAULT_KEEP, least=1, most=1000)
+    credential = reader.text("git_credential_id", check=_id_problem)
     reader.done()
     return GitPullSpec(
-        repository=repository or "", path=path or "", post_deploy=post_deploy, keep=keep
+        repository=repository or "",
+        path=path or "",
+        post_deploy=post_deploy,
+        keep=keep,
+        git_credential_id=credential,
     )
 
 
 def parse_container(spec: object) -> ContainerSpec:
-    """`{"image", "name", "ports"?, "env"?, "volumes"?, "networks"?, "command"?, "proxy"?}`"""
+    """`{"image", "name", "ports"?, "env"?, "volumes"?, "networks"?, "command"?, "proxy"?,
+    "registry_id"?}`"""
     reader = Reader(spec, "spec")
     image = reader.text(
         "image",
@@ -176,6 +187,7 @@ def parse_container(spec: object) -> ContainerSpec:
     networks = reader.texts("networks", _container_name_problem)
     command = reader.texts("command", _nul_problem) if reader.has("command") else None
     reader.raw("command")
+    registry_id = reader.text("registry_id", check=_id_problem)
     inner = reader.child("proxy")
     proxy = read_proxy(inner) if inner is not None else None
     if proxy is not None and proxy.port is None and not ports:
@@ -190,7 +202,24 @@ def parse_container(spec: object) -> ContainerSpec:
         networks=networks,
         command=command,
         proxy=proxy,
+        registry_id=registry_id,
     )
+
+
+def credential_ids(driver: DriverKind, spec: Mapping[str, Any]) -> dict[str, str]:
+    """The credentials that an application names, by use."""
+    parsed = parse_spec(driver, spec)
+    match parsed:
+        case GitPullSpec(git_credential_id=str(git)):
+            return {GIT: git}
+        case ContainerSpec(registry_id=str(registry)):
+            return {REGISTRY: registry}
+        case _:
+            return {}
+
+
+CREDENTIAL_FIELDS: Final = {GIT: "spec.git_credential_id", REGISTRY: "spec.registry_id"}
+"""Where an application names the credential of each use."""
 
 
 def parse_port(text: str) -> PortMapping:
@@ -269,6 +298,10 @@ def placed_container(spec: ContainerSpec, words: Mapping[str, str]) -> Container
 
 def _nul_problem(text: str) -> str | None:
     return "has a NUL character" if "\0" in text else None
+
+
+def _id_problem(text: str) -> str | None:
+    return None if _ID.match(text) else "is not the id of a credential"
 
 
 def _path_problem(path: str) -> str | None:

@@ -79,10 +79,13 @@ def live_one(seen: Iterable[SeenContainer], name: str) -> SeenContainer | None:
     return next((one for one in seen if one.name == name), None)
 
 
-def environment(order: OrderBody, release: ReleaseBody, spec: ContainerSpec) -> dict[str, str]:
+def environment(
+    order: OrderBody, release: ReleaseBody, spec: ContainerSpec, secrets: Mapping[str, str]
+) -> dict[str, str]:
     """The order's variables, the application's own `env`, and which version this is."""
     return {
         **order.variables,
+        **secrets,
         **spec.env,
         "BOREAS_PROJECT": order.project,
         "BOREAS_APPLICATION": release.application,
@@ -125,12 +128,14 @@ def container_config(
     *,
     image: str,
     proxy_port: int | None,
+    secrets: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The engine's own document for creating the container."""
     ports = published_ports(spec, proxy_port=proxy_port)
+    variables = environment(order, release, spec, secrets or {})
     config: dict[str, Any] = {
         "Image": image,
-        "Env": [f"{name}={value}" for name, value in environment(order, release, spec).items()],
+        "Env": [f"{name}={value}" for name, value in variables.items()],
         "Labels": labels(order, release),
         "ExposedPorts": {_port_key(port): {} for port in ports},
         "HostConfig": {

@@ -5,6 +5,7 @@ there, make it live, stop the others. Everything is found again by labels, so an
 killed anywhere in between just does it once more.
 """
 
+from boreas.domain.delivery import REGISTRY
 from boreas.domain.errors import invalid
 from boreas.domain.images import image_of, names_a_registry
 from boreas.domain.orders import HealthCheck, OrderBody, ProbeKind, ReleaseBody, VerbOutcome
@@ -32,6 +33,7 @@ from boreas.drivers.docker_engine import (
 )
 from boreas.drivers.probes import Answer, Probe
 from boreas.drivers.proxy import Haproxy
+from boreas.drivers.registry_logins import RegistryLogin, login_for
 from boreas.drivers.verbs import place_words, release_of
 from boreas.kit.clock import Clock
 
@@ -79,12 +81,16 @@ class ContainerShift:
     async def _pull(self, image: str, *, may_fail: bool) -> None:
         await self.bench.say(f"Pulling {image}.")
         try:
-            await self.engine.pull(image)
+            await self.engine.pull(image, login=self._login(image))
         except EngineTrouble as error:
             if not may_fail:
                 raise
             told = f"{error.message}. Using the image of that name that is on the node."
             await self.bench.say(told)
+
+    def _login(self, image: str) -> RegistryLogin | None:
+        credential = self.bench.secrets.credentials.get(REGISTRY)
+        return login_for(image, credential, usual=self.spec.image) if credential else None
 
     # --- container -------------------------------------------------------------------------------
 
@@ -115,7 +121,14 @@ class ContainerShift:
     async def _create(self, image: str) -> SeenContainer:
         name = name_beside(self.spec.name, self.release.release_id)
         port = free_local_port() if self.spec.proxy is not None else None
-        config = container_config(self.order, self.release, self.spec, image=image, proxy_port=port)
+        config = container_config(
+            self.order,
+            self.release,
+            self.spec,
+            image=image,
+            proxy_port=port,
+            secrets=self.bench.secrets.variables,
+        )
         with ignoring(CONFLICT):
             # A container of that name without our labels is told about when it is in the way.
             await self.engine.create(name, config)

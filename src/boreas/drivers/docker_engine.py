@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from boreas.domain.errors import ErrorCode, Unavailable
 from boreas.drivers.container_plan import SeenContainer, seen_from
+from boreas.drivers.registry_logins import RegistryLogin
 
 if TYPE_CHECKING:
     from aiodocker import Docker
@@ -111,14 +112,16 @@ class DockerEngine:
                 return None
             raise
 
-    async def pull(self, name: str) -> None:
-        """Fetch an image from its registry."""
+    async def pull(self, name: str, *, login: RegistryLogin | None = None) -> None:
+        """Fetch an image from its registry; a login travels in a header of this one request."""
         from aiohttp import ClientTimeout
 
         silence = ClientTimeout(total=None, sock_connect=30, sock_read=_PULL_SILENCE_SECONDS)
         async with _bounded(f"pull {name}", None):
             # aiodocker's annotation is narrower than what it takes.
-            await self._docker.images.pull(name, timeout=silence)  # type: ignore[call-overload]
+            auth = login.auth if login is not None else None
+            asked = login.full_name(name) if login is not None else name
+            await self._docker.images.pull(asked, auth=auth, timeout=silence)  # type: ignore[call-overload]
 
     async def remove_image(self, image_id: str) -> None:
         """Remove an image that nothing uses; the engine refuses when something does."""

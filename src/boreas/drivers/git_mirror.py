@@ -7,13 +7,15 @@ that a crash left half-made is made again.
 
 from pathlib import Path
 
+from boreas.domain.delivery import GIT
 from boreas.domain.errors import invalid
-from boreas.domain.git_names import check_git, commit_problem
+from boreas.domain.git_names import check_git, commit_problem, place_of
 from boreas.domain.orders import ReleaseBody
 from boreas.domain.placeholders import safe_name
 from boreas.domain.ports import Workbench
 from boreas.drivers import git_commands as commands
 from boreas.drivers.files import off_loop, write_whole
+from boreas.drivers.git_credentials import git_access
 from boreas.drivers.verbs import last_words
 
 _PIN = "commit"
@@ -28,6 +30,7 @@ class Mirror:
     ) -> None:
         git = release.git
         self.bench = bench
+        self._usual_repository = repository
         self.release = release
         # The version says where its commit lies; the application's address is the usual place.
         self.repository = git.repository if git is not None and git.repository else repository
@@ -92,16 +95,18 @@ class Mirror:
         if await self._succeeds(commands.has_commit(self.path, commit)):
             return
         # On no branch and no tag any more; some servers give it out all the same.
-        await self._step("fetch-commit", commands.fetch(self.path, self.repository, commit))
+        fetch = commands.fetch(self.path, self.repository, commit)
+        await self._step("fetch-commit", fetch, **self._access())
         if not await self._succeeds(commands.has_commit(self.path, commit)):
             raise invalid("git.commit", f"{self.repository} has no commit {commit}")
 
     async def _fetch(self) -> None:
         fetch = commands.fetch(self.path, self.repository)
-        code = await self._step("fetch", fetch)
+        access = self._access()
+        code = await self._step("fetch", fetch, **access)
         # A node that lost power leaves locks; here nobody but this order can hold one.
         if code != 0 and await off_loop(_remove_locks, self.path):
-            code = await self._step("fetch-again", fetch)
+            code = await self._step("fetch-again", fetch, **access)
         if code != 0:
             told = f"could not be fetched from (git ended with {code}; its words are in the log)"
             raise invalid("git.repository", f"{self.repository} {told}")
@@ -122,8 +127,27 @@ class Mirror:
             "name one, or a full commit, in the version's `git`",
         )
 
-    async def _step(self, name: str, argv: commands.Argv) -> int:
-        return await self.bench.run(f"{self._steps}:{name}", argv, env=self._environment)
+    def _access(self) -> dict[str, str]:
+        """What only a fetch gets, if the application names a credential."""
+        credential = self.bench.secrets.credentials.get(GIT)
+        if credential is None:
+            return {}
+        # Who may make versions may not thereby send the credential to a place of their own.
+        mine, theirs = place_of(self._usual_repository), place_of(self.repository)
+        if not mine.is_that_of(theirs):
+            told = f"is at {theirs.origin}, and the application's credential is for {mine.origin}"
+            mend = "make the version from the application's repository"
+            raise invalid("git.repository", told, mend)
+        return git_access(
+            credential,
+            self.repository,
+            private=self.bench.private_dir,
+            known_hosts=self.bench.scope_dir / "known_hosts",
+        )
+
+    async def _step(self, name: str, argv: commands.Argv, **access: str) -> int:
+        env = {**self._environment, **access}
+        return await self.bench.run(f"{self._steps}:{name}", argv, env=env)
 
     async def _ask(self, argv: commands.Argv) -> tuple[int, str]:
         return await self.bench.probe(argv, at_most=_PROBE_SECONDS, env=self._environment)
