@@ -53,6 +53,7 @@ class Server:
         argv = [
             *(sys.executable, "-m", "boreas", "server", "--data-dir", str(self.data_dir)),
             *("--http", f"127.0.0.1:{self.http}", "--quic", f"127.0.0.1:{self.quic}"),
+            *("--allow-inner", "127.0.0.0/8"),
             *(("--database-url", self.database_url) if self.database_url else ()),
             *self.options,
         ]

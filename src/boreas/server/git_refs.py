@@ -1,21 +1,25 @@
 """Find the commit behind a branch or a tag, once, when a version is made.
 
 The only program the server ever runs: `git ls-remote`, by an argument tuple, without a shell,
-hooks, prompts or anybody's configuration, for a limited time. Agents fetch by the commit alone.
+hooks, prompts or anybody's configuration, for a limited time, at an address that `outbound` has
+approved. Agents fetch by the commit alone.
 """
 
 import asyncio
 import os
+import re
+import shlex
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from boreas.domain.errors import BoreasError, TooMany, invalid
-from boreas.domain.git_names import check_git, commit_problem, protocols_of
+from boreas.domain.git_names import check_git, commit_problem, place_of, protocols_of
 from boreas.domain.orders import GitRef
 from boreas.kit.clock import Clock
+from boreas.server.outbound import Outbound
 
 SECONDS: Final = 20.0
 # The answer to four names is a few lines; a hostile server could send for ever.
@@ -26,8 +30,9 @@ MAX_RUNNING: Final = 4
 class LsRemote:
     """Resolves refs with the git of this machine; a few at a time."""
 
-    def __init__(self, clock: Clock, *, seconds: float = SECONDS) -> None:
+    def __init__(self, clock: Clock, outbound: Outbound, *, seconds: float = SECONDS) -> None:
         self._clock = clock
+        self._outbound = outbound
         self._seconds = seconds
         self._running = 0
 
@@ -61,13 +66,14 @@ class LsRemote:
             self._running -= 1
 
     async def _run(self, repository: str, ref: str) -> str:
+        pin = await self._pinned(repository)
         try:
             process = await asyncio.create_subprocess_exec(
-                *argv_for(repository, ref),
+                *argv_for(repository, ref, pin),
                 stdin=DEVNULL,
                 stdout=PIPE,
                 stderr=PIPE,
-                env=environment_for(repository, os.defpath),
+                env=environment_for(repository, os.defpath, pin),
                 start_new_session=True,
             )
         except FileNotFoundError:
@@ -86,6 +92,31 @@ class LsRemote:
         if process.returncode != 0:
             raise _refused_by_git(complaint)
         return said.decode(errors="replace")
+
+    async def _pinned(self, repository: str) -> "Pin | None":
+        """Whom git shall connect to; None for a repository on this machine's disk."""
+        place = place_of(repository)
+        if place.scheme == "file":
+            return None
+        found = _HOST_AND_PORT.fullmatch(place.host)
+        if found is None:
+            raise invalid("git.repository", f"{place.host!r} is not HOST or HOST:PORT")
+        host, port = found["host"], int(found["port"] or _PORTS[place.scheme])
+        address = await self._outbound.address_of(host, port, field="git.repository")
+        return Pin(host=host, port=port, address=address)
+
+
+_HOST_AND_PORT: Final = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
+_PORTS: Final = {"https": 443, "http": 80, "ssh": 22}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """The address that was found for a host, so that git does not look for another."""
+
+    host: str
+    port: int
+    address: str
 
 
 async def _output_of(process: Process) -> tuple[bytes, bytes]:
@@ -122,9 +153,13 @@ def _refused_by_git(complaint: bytes) -> BoreasError:
     return invalid("git.repository", f"git cannot read it: {said[:300]}", mend)
 
 
-def argv_for(repository: str, ref: str) -> tuple[str, ...]:
+def argv_for(repository: str, ref: str, pin: Pin | None = None) -> tuple[str, ...]:
     """Asks for the name as a branch, as a tag, and for what an annotated tag points at."""
-    git = ("git", "-c", "core.hooksPath=/dev/null", "-c", "credential.helper=", "ls-remote")
+    # A redirect could lead anywhere; nobody would have asked whether that is inside.
+    settings = ["core.hooksPath=/dev/null", "credential.helper=", "http.followRedirects=false"]
+    if pin is not None:
+        settings.append(f"http.curloptResolve={pin.host}:{pin.port}:{pin.address}")
+    git = ("git", *(word for each in settings for word in ("-c", each)), "ls-remote")
     return (*git, "--", repository, *names_of(ref), f"{names_of(ref)[0]}^{{}}")
 
 
@@ -135,8 +170,11 @@ def names_of(ref: str) -> Sequence[str]:
     return f"refs/tags/{ref}", f"refs/heads/{ref}"
 
 
-def environment_for(repository: str, path: str) -> Mapping[str, str]:
+def environment_for(repository: str, path: str, pin: Pin | None = None) -> Mapping[str, str]:
     """Nothing of the server's own environment but a path."""
+    ssh = ["ssh", "-oBatchMode=yes", "-oConnectTimeout=10"]
+    if pin is not None:
+        ssh += [f"-oHostName={pin.address}", f"-oHostKeyAlias={pin.host}"]
     return {
         "PATH": path,
         "LC_ALL": "C",
@@ -145,7 +183,7 @@ def environment_for(repository: str, path: str) -> Mapping[str, str]:
         "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "true",
-        "GIT_SSH_COMMAND": "ssh -oBatchMode=yes -oConnectTimeout=10",
+        "GIT_SSH_COMMAND": shlex.join(ssh),
         "GIT_ALLOW_PROTOCOL": protocols_of(repository),
     }
 

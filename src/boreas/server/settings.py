@@ -55,6 +55,7 @@ class Settings:
     advertise: Address | None = None
     public_url: str | None = None
     trusted_proxies: tuple[Network, ...] = ()
+    allow_inner: tuple[Network, ...] = ()
     secure_cookies: SecureCookies = SecureCookies.AUTO
     log_keep_days: float = 30.0
     log_keep_bytes: int = 10 * 1024**3
@@ -235,6 +236,13 @@ OPTIONS = (
         default="",
         metavar="NETWORKS",
         told="whose X-Forwarded-* headers are believed, e.g. 10.0.0.0/8,127.0.0.1",
+    ),
+    _Option(
+        flag="--allow-inner",
+        read=_read_networks,
+        default="",
+        metavar="NETWORKS",
+        told="inner networks that may be called for people: git servers, e.g. 10.1.0.0/16",
     ),
     _Option(
         flag="--secure-cookies",

@@ -30,6 +30,7 @@ from boreas.server.git_refs import LsRemote
 from boreas.server.housekeeping import keep_house
 from boreas.server.local_agent import LocalAgent
 from boreas.server.log_keeper import LogKeeper
+from boreas.server.outbound import Outbound
 from boreas.server.pki import shared_authority
 from boreas.server.registry import StoreRegistry
 from boreas.server.services import ServiceBundle
@@ -199,7 +200,7 @@ class _Assembly:
             store=self.store,
             logs=self.logs,
             wakes=ServerWakes(self.loop, gateway),
-            git=LsRemote(self.clock),
+            git=LsRemote(self.clock, Outbound(allowed=self.settings.allow_inner)),
             clock=self.clock,
             ids=new_id,
             mint_enrol_token=partial(_mint_enrol_token, authority, agents_at),

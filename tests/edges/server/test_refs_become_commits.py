@@ -1,6 +1,7 @@
 """A branch or tag becomes a commit once, with real git on real repositories."""
 
 import asyncio
+import ipaddress
 import os
 import subprocess
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from boreas.domain.errors import BoreasError, InvalidInput
 from boreas.domain.orders import GitRef
 from boreas.kit.clock import SystemClock
 from boreas.server.git_refs import LsRemote, argv_for, commit_in, environment_for
+from boreas.server.outbound import Outbound
 
 Git = Callable[..., str]
 
@@ -44,8 +46,11 @@ def url(git: Git, tmp_path: Path) -> str:
     return f"file://{tmp_path / 'shop'}"
 
 
-def resolver(seconds: float = 20.0) -> LsRemote:
-    return LsRemote(SystemClock(), seconds=seconds)
+HERE = Outbound(allowed=(ipaddress.ip_network("127.0.0.0/8"),))
+
+
+def resolver(seconds: float = 20.0, outbound: Outbound = HERE) -> LsRemote:
+    return LsRemote(SystemClock(), outbound, seconds=seconds)
 
 
 async def test_a_branch_becomes_its_commit(git: Git, url: str) -> None:
