@@ -19,6 +19,7 @@ from boreas.domain.errors import NotFound
 from boreas.domain.ids import ProjectId
 from boreas.domain.secrets import (
     SealedSecret,
+    SecretDamaged,
     SecretKind,
     SecretRef,
     SecretsUnavailable,
@@ -56,6 +57,7 @@ class Vault:
         self._clock = clock
         self._sealer: Sealer | None = None
         self._trouble: SecretsUnavailable = no_key()
+        self._state = VaultState.NO_KEY
         self._fingerprints = b""
         self._sealed = 0
         self._counted = 0
@@ -71,10 +73,12 @@ class Vault:
     @property
     def state(self) -> VaultState:
         """Open, without a key, or locked."""
-        if self._sealer is not None:
-            return VaultState.OPEN
-        wanted = self._trouble.parameters.get("missing_keys")
-        return VaultState.LOCKED if wanted else VaultState.NO_KEY
+        return self._state
+
+    @property
+    def sealer(self) -> Sealer | None:
+        """For `rotation` alone: what is open, opens here."""
+        return self._sealer
 
     @property
     def trouble(self) -> SecretsUnavailable | None:
@@ -87,10 +91,14 @@ class Vault:
         used = await tx.secrets.key_counts()
         missing = tuple(sorted(set(used) - set(self.key_ids)))
         if missing:
-            self._trouble = key_not_given(missing, self.key_ids)
+            self._lock(key_not_given(missing, self.key_ids))
         elif self._ring is not None:
             await self._take_possession(tx, Sealer(self._ring))
-        return self.state
+        return self._state
+
+    def _lock(self, because: SecretsUnavailable) -> None:
+        self._trouble = because
+        self._state = VaultState.LOCKED
 
     async def _take_possession(self, tx: SecretsTx, sealer: Sealer) -> None:
         row = (await tx.secrets.find([INSTALLATION])).get(INSTALLATION)
@@ -98,8 +106,13 @@ class Vault:
             self._fingerprints = os.urandom(32)
             await tx.secrets.add(self._proof(sealer))
         else:
-            self._fingerprints = sealer.open(row)
+            try:
+                self._fingerprints = sealer.open(row)
+            except SecretDamaged as error:
+                self._lock(SecretsUnavailable(error.message, parameters=error.parameters))
+                return
         self._sealer = sealer
+        self._state = VaultState.OPEN
         await self.count_ahead(tx)
 
     def _proof(self, sealer: Sealer) -> SealedSecret:
@@ -182,15 +195,16 @@ class Vault:
         return self._sealer
 
     async def count_ahead(self, tx: SecretsTx, *, by: int = COUNTED_AT_ONCE) -> None:
-        """Count the next block of seals, once half of the last one is used."""
+        """Count the next block of seals, once half of the last one is used; or seals made now."""
         sealer = self._opened()
-        if by == COUNTED_AT_ONCE and self._counted - self._sealed > COUNTED_AT_ONCE // 2:
-            return
+        if by == COUNTED_AT_ONCE:
+            if self._counted - self._sealed > COUNTED_AT_ONCE // 2:
+                return
+            self._counted += by
         await tx.meta.take_turn(TURN)
         name = f"secrets.sealed_with.{sealer.key_id}"
         total = int(await tx.meta.get(name) or 0) + by
         await tx.meta.put(name, str(total))
-        self._counted += by
         if total >= WARN_AT:
             log.warning(
                 "this key has sealed so much that it should be replaced",

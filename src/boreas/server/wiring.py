@@ -36,6 +36,7 @@ from boreas.server.registry import StoreRegistry
 from boreas.server.services import ServiceBundle
 from boreas.server.settings import Address, Settings
 from boreas.server.task_files import TaskFiles
+from boreas.server.vault_keeper import keep_vault, unlocked_vault
 from boreas.server.web import listening_socket, serve_web
 from boreas.store import SqlStore
 from boreas.transport.authority import CertificateAuthority
@@ -53,6 +54,7 @@ class RunningServer:
     agents: Address
     setup_token: str | None
     data_dir: str
+    warnings: tuple[str, ...] = ()
 
     def greeting(self) -> str:
         """The lines that are printed once everything listens."""
@@ -64,7 +66,7 @@ class RunningServer:
             lines.append(
                 f"First start. Make the admin with this one-time token: {self.setup_token}"
             )
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.warnings])
 
 
 class ServerWakes:
@@ -92,7 +94,8 @@ async def running_server(settings: Settings) -> AsyncIterator[RunningServer]:
         store = await stack.enter_async_context(
             SqlStore.open(settings.database_url, settings.data_dir, clock=clock)
         )
-        server = await _Assembly(settings, store, clock).start(stack)
+        vault = await unlocked_vault(store, settings.secret_keys, clock)
+        server = await _Assembly(settings, store, clock, vault).start(stack)
         yield server
 
 
@@ -105,12 +108,12 @@ def _own(data_dir: Path) -> None:
 class _Assembly:
     """The parts of one server, made in the order in which they need each other."""
 
-    def __init__(self, settings: Settings, store: SqlStore, clock: Clock) -> None:
+    def __init__(self, settings: Settings, store: SqlStore, clock: Clock, vault: Vault) -> None:
         self.settings = settings
         self.store = store
         self.clock = clock
         self.server_id = ServerId(new_id("srv"))
-        self.vault = Vault(settings.secret_keys, clock)
+        self.vault = vault
         self.agents_at = advertised(settings)
         self.logs = LogStore(settings.log_dir, clock)
         self.registry = StoreRegistry(store)
@@ -128,10 +131,8 @@ class _Assembly:
 
     async def start(self, stack: AsyncExitStack) -> RunningServer:
         """Start everything; `stack` stops it in reverse."""
-        async with self.store.transaction() as tx:
-            await self.vault.unlock(tx)
         authority = await shared_authority(
-            self.store, self.settings.data_dir / "pki", self.clock.now()
+            self.store, self.settings.data_dir / "pki", self.clock.now(), self.vault
         )
         await self.membership.join()
         stack.push_async_callback(self.membership.leave)
@@ -176,6 +177,7 @@ class _Assembly:
         tasks.start(self.keeper.close_finished, name="log closing")
         tasks.start(self._prune_logs, name="log retention")
         tasks.start(partial(keep_house, self.store, self.clock), name="housekeeping")
+        tasks.start(partial(keep_vault, self.store, self.vault, self.clock), name="vault")
 
     async def _keep_certificate(
         self, reception: Reception, authority: CertificateAuthority
@@ -224,6 +226,7 @@ class _Assembly:
             agents=agents_at,
             setup_token=offered,
             data_dir=str(self.settings.data_dir),
+            warnings=() if self.vault.trouble is None else (self.vault.trouble.message,),
         )
 
     def _start_local_agent(self, tasks: TaskGroup, services: ServiceBundle, port: int) -> None:

@@ -4,8 +4,8 @@
 `vault.put(memory, ...)`, `vault.open(memory, ref)`. On a real store: `await open_vault_on(store)`.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from hashlib import sha256
 from typing import Protocol
 
@@ -39,6 +39,11 @@ class MemorySecrets:
     @property
     def secrets(self) -> "MemorySecrets":
         return self
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["MemorySecrets"]:
+        """Every change counts at once."""
+        yield self
 
     @property
     def meta(self) -> "MemoryFacts":
