@@ -11,7 +11,9 @@ from boreas.engine.attempts import KIND_ORDER
 from boreas.engine.graph import graph_of
 from boreas.engine.plan import Ground
 from boreas.engine.plan_lint import PlanWarning, lint
+from boreas.engine.snapshot import FREE, Rules
 from boreas.engine.waves import step_at
+from boreas.engine.windows import holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +65,16 @@ class PlanPreview:
     approvals: tuple[str, ...]
     offline: tuple[str, ...]
     """Targets whose agent is not there now; they would be waited for."""
+    holds: tuple[str, ...]
+    """What would keep it from beginning: its own time, a manual lock, a closed window."""
     warnings: tuple[PlanWarning, ...]
 
 
 def plan_preview(
-    deployment: Deployment, ground: Ground, agents: Mapping[AgentId, AgentView]
+    deployment: Deployment,
+    ground: Ground,
+    agents: Mapping[AgentId, AgentView],
+    rules: Rules = FREE,
 ) -> PlanPreview:
     """What this laid-out deployment would do on this ground."""
     graph = graph_of(deployment.tasks, deployment.must_in_order)
@@ -83,6 +90,7 @@ def plan_preview(
         changes=_changes(deployment, ground),
         approvals=_approvals(deployment),
         offline=_offline(deployment, names, agents),
+        holds=holds(deployment, rules, deployment.created_at),
         warnings=lint(deployment, ground),
     )
 
@@ -151,6 +159,13 @@ def _changes(deployment: Deployment, ground: Ground) -> tuple[PlannedChange, ...
 
 
 def _approvals(deployment: Deployment) -> tuple[str, ...]:
+    policy = deployment.approval_policy
+    whom = f" by {policy.approvers}" if policy.approvers else ""
+    count = f" ({policy.required} people)" if policy.required > 1 else ""
+    return tuple(f"{it}{whom}{count}" for it in _asked(deployment))
+
+
+def _asked(deployment: Deployment) -> list[str]:
     approvals = ["before the first task"] if deployment.manual_approval else []
     for task in deployment.tasks:
         if task.require_confirm:
@@ -159,7 +174,7 @@ def _approvals(deployment: Deployment) -> tuple[str, ...]:
             step = step_at(deployment.strategy, index, first_deployment=task.first_deployment)
             if step.approval and step.answer is None:
                 approvals.append(f"after step {index + 1} of {task.name}")
-    return tuple(approvals)
+    return approvals
 
 
 def _offline(

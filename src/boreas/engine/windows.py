@@ -5,8 +5,12 @@ that cannot begin. Once it is under way only a window without overrun holds it. 
 what goes back: nobody wants to keep a bad version because it is Friday.
 """
 
+from datetime import datetime
+
 from boreas.domain.deployments import Deployment
+from boreas.domain.projects import EnvironmentLock
 from boreas.domain.windows import WindowStanding, standing_at
+from boreas.engine.snapshot import Rules
 from boreas.engine.turn import Turn
 
 
@@ -29,11 +33,35 @@ def expired(deployment: Deployment, turn: Turn) -> bool:
     return True
 
 
+def holds(deployment: Deployment, rules: Rules, now: datetime) -> tuple[str, ...]:
+    """Everything that would keep it from beginning at this moment, in words."""
+    found = []
+    if deployment.deploy_at is not None and now < deployment.deploy_at:
+        found.append(_scheduled_words(deployment.deploy_at))
+    if rules.lock is not None:
+        found.append(_lock_words(rules.lock))
+    # At its own time other windows may be open than now.
+    standing = standing_at(rules.windows, max(now, deployment.deploy_at or now))
+    if not standing.is_open:
+        found.append(standing.text)
+    return tuple(found)
+
+
+def _scheduled_words(at: datetime) -> str:
+    return f"is to begin at {at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _lock_words(lock: EnvironmentLock) -> str:
+    return (
+        f"the environment is locked by {lock.by} since {lock.at:%Y-%m-%d %H:%M} UTC: {lock.reason}"
+    )
+
+
 def _is_scheduled(turn: Turn) -> bool:
     at = turn.deployment.deploy_at
     if at is None or turn.now >= at:
         return False
-    turn.wait("scheduled", f"is to begin at {at:%Y-%m-%d %H:%M:%S} UTC", at=at.isoformat())
+    turn.wait("scheduled", _scheduled_words(at), at=at.isoformat())
     turn.wake_by(at)
     return True
 
@@ -42,8 +70,7 @@ def _is_locked(turn: Turn) -> bool:
     lock = turn.snapshot.rules.lock
     if lock is None:
         return False
-    text = f"the environment is locked by {lock.by} since {lock.at:%Y-%m-%d %H:%M} UTC"
-    turn.wait("locked", f"{text}: {lock.reason}", by=lock.by)
+    turn.wait("locked", _lock_words(lock), by=lock.by)
     return True
 
 

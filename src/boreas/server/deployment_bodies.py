@@ -7,7 +7,7 @@ called `<application>-<type>`.
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -20,6 +20,7 @@ from boreas.domain.variables import name_problem, value_problem
 from boreas.domain.workflow import TaskRequest, TaskType
 from boreas.server.bodies import Flag, Name, Text, V1Body, Whole
 from boreas.server.strategy_bodies import StrategyBody
+from boreas.server.window_bodies import UtcMoment
 
 MOST_TASKS = 10_000
 
@@ -162,7 +163,15 @@ class DeploymentBody(V1Body):
     manual_approval: Flag = False
     tasks: list[NewTaskBody] | None = Field(default=None, max_length=MOST_TASKS)
     auto_start: Flag = True
+    deploy_at: UtcMoment | None = None
+    expire_at: UtcMoment | None = None
     dry_run: Flag = False
+
+    @model_validator(mode="after")
+    def _can_begin(self) -> Self:
+        if self.deploy_at and self.expire_at and self.expire_at <= self.deploy_at:
+            raise ValueError("expireAt is not after deployAt; write a later one")
+        return self
 
 
 class WorkflowBody(V1Body):
@@ -177,6 +186,12 @@ class CommentBody(V1Body):
 
     comment: Text = ""
     gate_id: str | None = None
+
+
+class SkipWindowBody(V1Body):
+    """Why this deployment may pass the environment's windows."""
+
+    reason: Annotated[Text, Field(min_length=1)]
 
 
 class CancelBody(V1Body):

@@ -15,6 +15,7 @@ from boreas.domain.deployments import (
     Reason,
     Task,
     TaskState,
+    WindowSkip,
 )
 from boreas.domain.events import Event
 from boreas.engine.explain import blocked_words
@@ -125,6 +126,14 @@ class TaskView(V1View):
     logs: list[str]
 
 
+class WindowSkipView(V1View):
+    """Who let it pass the environment's windows, and why."""
+
+    by: str
+    at: Moment
+    reason: str
+
+
 class DeploymentView(V1View):
     """A deployment in a list."""
 
@@ -167,6 +176,9 @@ class DeploymentView(V1View):
     rollback_of: str | None
     retry_of: str | None
     superseded_by: str | None
+    deploy_at: Moment | None
+    expire_at: Moment | None
+    window_skip: WindowSkipView | None
     gates: list[GateView]
 
 
@@ -250,8 +262,15 @@ def _header(deployment: Deployment, names: Names, now: datetime) -> dict[str, An
         "rollback_of": deployment.rollback_of,
         "retry_of": deployment.retry_of,
         "superseded_by": deployment.superseded_by,
+        "deploy_at": deployment.deploy_at,
+        "expire_at": deployment.expire_at,
+        "window_skip": _window_skip_view(deployment.window_skip),
         "gates": [gate_view(gate) for gate in deployment.gates],
     }
+
+
+def _window_skip_view(skip: WindowSkip | None) -> WindowSkipView | None:
+    return None if skip is None else WindowSkipView(by=skip.by, at=skip.at, reason=skip.reason)
 
 
 def _identity(deployment: Deployment, names: Names) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from boreas.domain.specs import can_stage, interrupts, staging_obstacle
 from boreas.domain.variables import VariableSnapshot, task_variables
 from boreas.domain.workflow import TaskRequest, TaskType
 from boreas.engine.plan import Ground, PlannedApplication
-from boreas.engine.snapshot import ReleaseView
+from boreas.engine.snapshot import ReleaseView, Rules, rules_of
 from boreas.server.deployment_bodies import ApplicationNames, ids_by_name
 from boreas.server.deployment_views import Names
 from boreas.server.variables import Levels, read_levels
@@ -48,6 +48,7 @@ class Frozen:
     names: Names
     variables: VariableSnapshot
     """What commands of no application see."""
+    rules: Rules
 
     @property
     def views(self) -> tuple[ReleaseView, ...]:
@@ -109,6 +110,7 @@ async def freeze(
         ground=Ground(applications=planned, targets=targets, live=live),
         releases=releases,
         variables=levels.snapshot(),
+        rules=rules_of(site.environment),
         names=Names(
             version=site.version.name,
             environment=site.environment.name,

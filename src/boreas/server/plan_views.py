@@ -68,6 +68,7 @@ class PlanView(V1View):
     changes: list[ChangeView]
     approvals: list[str]
     offline: list[str]
+    holds: list[str]
     warnings: list[WarningView]
     text: str
 
@@ -118,6 +119,7 @@ def plan_view(
         ],
         approvals=list(preview.approvals),
         offline=list(preview.offline),
+        holds=list(preview.holds),
         warnings=[
             WarningView(code=it.code, text=it.text, task_id=it.task_id) for it in preview.warnings
         ],

@@ -12,7 +12,7 @@ from datetime import datetime
 from boreas.domain.deployments import Deployment
 from boreas.domain.errors import NotFound
 from boreas.domain.events import Changed
-from boreas.domain.ids import DeploymentId, TaskId
+from boreas.domain.ids import DeploymentId, EnvironmentId, TaskId
 from boreas.engine.snapshot import Decision
 from boreas.runtime.ports import CHANNEL_CHANGED, CHANNEL_DUE
 from boreas.server.deployment_bodies import CommentBody
@@ -110,4 +110,10 @@ async def announce(tx: Transaction, deployment: Deployment) -> None:
         deployment_id=deployment.id, revision=deployment.revision, state=deployment.state
     )
     await tx.announce(CHANNEL_CHANGED, changed.payload())
+    await tx.announce(CHANNEL_DUE, "")
+
+
+async def wake_environment(tx: Transaction, environment_id: EnvironmentId, now: datetime) -> None:
+    """Its rules were changed: every deployment that has not ended looks at them anew."""
+    await tx.work.wake_in_environment(environment_id, now)
     await tx.announce(CHANNEL_DUE, "")

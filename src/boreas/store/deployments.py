@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, select, union
 from boreas.domain.deployments import TERMINAL, Deployment
 from boreas.domain.errors import Conflict
 from boreas.domain.events import Notice
-from boreas.domain.ids import AgentId, DeploymentId, ReleaseId
+from boreas.domain.ids import AgentId, DeploymentId, EnvironmentId, ReleaseId
 from boreas.domain.orders import ReleaseBody
 from boreas.domain.projects import QueuePolicy
 from boreas.engine.admission import Field, contender_of, is_queued, judge, overtaken_by
@@ -229,6 +229,13 @@ class SqlDeploymentWork:
             .distinct()
         )
         await wake_found(connection, concerned, now)
+
+    async def wake_in_environment(self, environment_id: EnvironmentId, now: datetime) -> None:
+        """Make due what has not ended there: the environment's rules were changed."""
+        await self._unit.pending.flush()
+        table = tables.deployments
+        open_ = select(table.c.id).where(table.c.environment_id == environment_id, ~table.c.final)
+        await wake_found(self._unit.connection, open_, now)
 
     async def earliest_wake(self) -> datetime | None:
         await self._unit.pending.flush()

@@ -137,6 +137,8 @@ async def test_an_environment_keeps_its_policies(admin: httpx.AsyncClient, site:
     policy = {
         "required": 2,
         "forbid_requester": True,
+        "roles": ["maintainer"],
+        "users": ["carl"],
         "expires_after": 60.0,
         "on_expiry": "rollback",
     }

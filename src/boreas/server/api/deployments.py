@@ -79,7 +79,7 @@ async def _dry_run(body: DeploymentBody, by: str, services: ServiceBundle) -> Re
         agents = await _agents_of(tx, frozen)
         live = {it.release_id for it in frozen.ground.live.values() if it.release_id}
         releases = await tx.deployments.release_views(live)
-    preview = plan_preview(deployment, frozen.ground, agents)
+    preview = plan_preview(deployment, frozen.ground, agents, frozen.rules)
     versions = {str(id_): view.version for id_, view in releases.items()}
     view = plan_view(deployment, frozen.ground, preview, frozen.names, versions)
     return Response(view.model_dump_json(by_alias=True), media_type="application/json")
@@ -126,6 +126,8 @@ async def _asked(
         tasks=tasks,
         variables=frozen.variables,
         started=body.auto_start,
+        deploy_at=body.deploy_at,
+        expire_at=body.expire_at,
     )
     return request, frozen
 

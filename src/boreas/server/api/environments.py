@@ -6,27 +6,25 @@ from typing import Any
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from boreas.domain.deployments import ApprovalPolicy, ExpiryOutcome
 from boreas.domain.ids import EnvironmentId, ProjectId
 from boreas.domain.permissions import Permission
 from boreas.domain.projects import Environment, EnvironmentKind, QueuePolicy
 from boreas.server.auth.permits import Configurer, Seer
-from boreas.server.bodies import Body, Flag, Moment, Name, Page, View, Whole
+from boreas.server.bodies import Body, Name, Page
 from boreas.server.creation import Creating
+from boreas.server.environment_views import EnvironmentView
 from boreas.server.paging import USUAL, Cursor, Limit
 from boreas.server.services import Services
+from boreas.server.window_bodies import (
+    ApprovalPolicyBody,
+    WindowBodies,
+    policy_of,
+    windows_of,
+)
+from boreas.server.wishes import wake_environment
 from boreas.store import SqlTransaction as Transaction
 
 router = APIRouter(prefix="/api/release", tags=["environments"])
-
-
-class ApprovalPolicyBody(Body):
-    """Who must agree, and how long is waited."""
-
-    required: Whole = Field(default=1, ge=1, le=20)
-    forbid_requester: Flag = False
-    expires_after: float = Field(default=86_400.0, ge=1, le=366 * 86_400)
-    on_expiry: ExpiryOutcome = ExpiryOutcome.FAIL
 
 
 class EnvironmentBody(Body):
@@ -36,6 +34,7 @@ class EnvironmentBody(Body):
     kind: EnvironmentKind
     queue_policy: QueuePolicy = QueuePolicy.QUEUE
     approval_policy: ApprovalPolicyBody = ApprovalPolicyBody()
+    windows: WindowBodies = Field(default_factory=list)
 
 
 class EnvironmentPatch(Body):
@@ -45,36 +44,7 @@ class EnvironmentPatch(Body):
     kind: EnvironmentKind | None = None
     queue_policy: QueuePolicy | None = None
     approval_policy: ApprovalPolicyBody | None = None
-
-
-class ApprovalPolicyView(View):
-    """Who must agree, and how long is waited."""
-
-    required: int
-    forbid_requester: bool
-    expires_after: float
-    on_expiry: ExpiryOutcome
-
-
-class EnvironmentView(View):
-    """An environment."""
-
-    id: str
-    project_id: str
-    name: str
-    kind: EnvironmentKind
-    queue_policy: QueuePolicy
-    approval_policy: ApprovalPolicyView
-    created_at: Moment
-
-
-def _policy(body: ApprovalPolicyBody) -> ApprovalPolicy:
-    return ApprovalPolicy(
-        required=body.required,
-        forbid_requester=body.forbid_requester,
-        expires_after=body.expires_after,
-        on_expiry=body.on_expiry,
-    )
+    windows: WindowBodies | None = None
 
 
 @router.post("/projects/{project_id}/environments", status_code=201, response_model=EnvironmentView)
@@ -92,7 +62,8 @@ async def create_environment(
         name=body.name,
         kind=body.kind,
         queue_policy=body.queue_policy,
-        approval_policy=_policy(body.approval_policy),
+        approval_policy=policy_of(body.approval_policy),
+        windows=windows_of(body.windows),
         created_at=services.clock.now(),
     )
 
@@ -151,14 +122,19 @@ async def replace_environment(
 async def change_environment(
     environment_id: EnvironmentId, body: EnvironmentPatch, caller: Configurer, services: Services
 ) -> EnvironmentView:
-    """Change what is given; deployments that exist keep the policy they were made with."""
+    """Change what is given.
+
+    Deployments that exist keep the approval policy they were made with; windows count at once.
+    """
     given: dict[str, Any] = {
         name: getattr(body, name)
         for name in body.model_fields_set
         if getattr(body, name) is not None
     }
     if body.approval_policy is not None:
-        given["approval_policy"] = _policy(body.approval_policy)
+        given["approval_policy"] = policy_of(body.approval_policy)
+    if body.windows is not None:
+        given["windows"] = windows_of(body.windows)
     async with services.store.transaction() as tx:
         before = await tx.environments.get(environment_id)
         await caller.must(tx, Permission.CONFIGURE, before.project_id)
@@ -173,6 +149,8 @@ async def change_environment(
             before=before,
             after=after,
         )
+        await wake_environment(tx, environment_id, services.clock.now())
+    services.wakes.due()
     return EnvironmentView.model_validate(after)
 
 
