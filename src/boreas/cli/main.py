@@ -44,6 +44,7 @@ VERBS: Final = {
     "rollback": "wishes:rollback",
     "retry": "wishes:retry",
     "skip": "wishes:skip",
+    "skip-window": "wishes:skip_window",
     "ignore": "wishes:ignore",
     "projects": "projects",
     "applications": "applications",

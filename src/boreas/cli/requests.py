@@ -31,6 +31,15 @@ TasksOption = Annotated[
 ]
 
 
+AtOption = Annotated[
+    str | None, typer.Option("--at", metavar="TIME", help="Not before this moment (ISO 8601).")
+]
+ExpireOption = Annotated[
+    str | None,
+    typer.Option("--expire", metavar="TIME", help="Give it up if it has not begun by then."),
+]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What a person asked to deploy, in names."""
@@ -44,6 +53,8 @@ class Wanted:
     approve: bool = False
     tasks: Path | None = None
     approval_after_canary: bool = True
+    at: str | None = None
+    expire: str | None = None
 
 
 async def request_body(client: Client, wanted: Wanted) -> dict[str, Any]:
@@ -60,6 +71,8 @@ async def request_body(client: Client, wanted: Wanted) -> dict[str, Any]:
         "strategy": _strategy(wanted),
         "manualApproval": wanted.approve or None,
         "tasks": read_tasks(wanted.tasks) if wanted.tasks else None,
+        "deployAt": wanted.at,
+        "expireAt": wanted.expire,
     }
     return {key: value for key, value in body.items() if value is not None}
 

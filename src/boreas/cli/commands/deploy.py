@@ -14,6 +14,8 @@ from boreas.cli.arguments import (
 from boreas.cli.requests import (
     ApproveOption,
     AppsOption,
+    AtOption,
+    ExpireOption,
     InOrderOption,
     StrategyOption,
     TasksOption,
@@ -39,6 +41,8 @@ async def deploy(  # noqa: PLR0913 - a command line's options are its signature
     in_order: InOrderOption = None,
     approve: ApproveOption = False,
     tasks: TasksOption = None,
+    at: AtOption = None,
+    expire: ExpireOption = None,
     watch: WatchOption = False,
     start: Annotated[
         bool, typer.Option("--start/--no-start", help="Start it now, or only make it.")
@@ -58,6 +62,8 @@ async def deploy(  # noqa: PLR0913 - a command line's options are its signature
         in_order=in_order,
         approve=approve,
         tasks=tasks,
+        at=at,
+        expire=expire,
     )
     body = await request_body(session.client, wanted)
     made = await session.client.post(names.DEPLOYMENTS, {**body, "autoStart": start})

@@ -6,6 +6,7 @@ import typer
 
 from boreas.cli import names
 from boreas.cli.arguments import ProjectArgument
+from boreas.cli.client import Json
 from boreas.cli.nouns import (
     NameArgument,
     NewNameArgument,
@@ -66,3 +67,60 @@ async def delete_environment(
     be_sure(f"Remove environment {found['name']} of {owner['name']}?", yes=yes)
     await session.client.delete(f"{names.RELEASE}/environments/{found['id']}")
     removed(session, found, "environment")
+
+
+ReasonOption = Annotated[
+    str, typer.Option("--reason", "-m", metavar="TEXT", help="Shown to everybody who waits.")
+]
+
+
+@app.command("lock")
+@verb
+async def lock_environment(
+    session: Session, project: ProjectArgument, name: NameArgument, reason: ReasonOption
+) -> None:
+    """Keep new deployments out of an environment until it is unlocked."""
+    owner = await names.project(session.client, project)
+    found = await names.environment(session.client, owner["id"], name)
+    path = f"{names.RELEASE}/environments/{found['id']}/lock"
+    lock = await session.client.post(path, {"reason": reason})
+    session.out.result(lock, f"{found['name']} is locked: {reason}")
+
+
+@app.command("unlock")
+@verb
+async def unlock_environment(
+    session: Session, project: ProjectArgument, name: NameArgument
+) -> None:
+    """Let deployments into an environment begin again."""
+    owner = await names.project(session.client, project)
+    found = await names.environment(session.client, owner["id"], name)
+    await session.client.post(f"{names.RELEASE}/environments/{found['id']}/unlock", {})
+    session.out.result({**found, "lock": None}, f"{found['name']} is unlocked")
+
+
+@app.command("standing")
+@verb
+async def show_standing(
+    session: Session,
+    project: ProjectArgument,
+    name: NameArgument,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="TIME", help="At another moment (ISO 8601).")
+    ] = None,
+) -> None:
+    """Say whether a deployment could begin now, and if not, why and until when."""
+    owner = await names.project(session.client, project)
+    found = await names.environment(session.client, owner["id"], name)
+    path = f"{names.RELEASE}/environments/{found['id']}/standing"
+    standing = await session.client.get(path, at=at)
+    session.out.result(standing, _words(found, standing))
+
+
+def _words(environment: Json, standing: Json) -> str:
+    lock = standing["lock"]
+    if lock is not None:
+        return f"{environment['name']} is locked by {lock['by']}: {lock['reason']}"
+    if standing["open"]:
+        return f"{environment['name']} is open"
+    return f"{environment['name']} is closed: {standing['text']}"

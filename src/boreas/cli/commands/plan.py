@@ -55,6 +55,8 @@ def lines_of(plan: Json) -> Iterator[str]:
     yield from changes_of(plan.get("changes") or ())
     for sentence in plan.get("approvals") or ():
         yield f"approval: {sentence}"
+    for sentence in plan.get("holds") or ():
+        yield f"waits: {sentence}"
     for sentence in plan.get("offline") or ():
         yield f"offline: {sentence}"
     for warning in plan.get("warnings") or ():

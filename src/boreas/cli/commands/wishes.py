@@ -20,6 +20,7 @@ start, confirm, reject = new_app(), new_app(), new_app()
 pause, resume, cancel = new_app(), new_app(), new_app()
 rollback, retry = new_app(), new_app()
 skip, ignore = new_app(), new_app()
+skip_window = new_app()
 
 GateOption = Annotated[
     str | None,
@@ -179,3 +180,18 @@ def _targets_of(found: Json) -> list[Json]:
         for each in task.get("executions") or ()
     }
     return [{"id": target_id, "name": name} for target_id, name in named.items()]
+
+
+@skip_window.command("skip-window")
+@verb
+async def skip_the_window(
+    session: Session,
+    reason: Annotated[
+        str, typer.Option("--reason", "-m", metavar="TEXT", help="Kept with the deployment.")
+    ],
+    deployment: DeploymentArgument = "latest",
+    watch: WatchOption = False,
+) -> None:
+    """Let one deployment pass the environment's windows, and say why."""
+    found = await _ask(session, deployment, "skip-window", body={"reason": reason})
+    await _tell(session, found, "may pass the windows", watch=watch)
