@@ -66,6 +66,8 @@ class Round:
     next_wake: datetime | None = None
     full: bool = False
     """More deployments were due than one round takes."""
+    unread: set[DeploymentId] = field(default_factory=set)
+    """Their reports could not be applied: not acknowledged, so that the agents keep them."""
 
 
 class Loop:
@@ -116,7 +118,7 @@ class Loop:
             await self._clock.sleep(REST_AFTER_RACE_SECONDS)
             return 0.0
         self._last_round = self._clock.monotonic()
-        self._settle(news)
+        self._settle(news, done)
         post.deliver(done.sent)
         return self._nap_after(done)
 
@@ -168,10 +170,13 @@ class Loop:
         """Carry each as far as it goes now; those that want their locks come last, together."""
         wanting: list[tuple[Loaded, Decision]] = []
         for loaded in claimed:
-            before = loaded.snapshot.deployment
-            news = reports.get(before.id, ())
-            decision = _decided(loaded.snapshot, Decision(next=before), news, done.now)
-            if decision is not None and decision.wants_admission:
+            snapshot = loaded.snapshot
+            told = Decision(next=snapshot.deployment)
+            if news := reports.get(snapshot.deployment.id):
+                told = _told(told, news, done)
+                snapshot = _after(snapshot, told, done.now)
+            decision = _decided(snapshot, told, done.now)
+            if decision.wants_admission:
                 wanting.append((loaded, decision))
             else:
                 await self._save(tx, loaded, decision, done)
@@ -199,13 +204,8 @@ class Loop:
             after = _admitted(now_live, decision, admission, done)
             await self._save(tx, loaded, after, done)
 
-    async def _save(
-        self, tx: Transaction, loaded: Loaded, decision: Decision | None, done: Round
-    ) -> None:
+    async def _save(self, tx: Transaction, loaded: Loaded, decision: Decision, done: Round) -> None:
         before, now = loaded.snapshot.deployment, done.now
-        if decision is None:
-            await tx.work.save(before, before, wake_at=now + BROKEN_DEPLOYMENT_REST, now=now)
-            return
         if decision.take_fence:
             fence = await tx.work.next_fence()
             decision = replace(decision, next=replace(decision.next, fence=fence))
@@ -234,10 +234,11 @@ class Loop:
             await tx.announce(CHANNEL_OUTBOX, agent_id)
         done.sent.extend(rows)
 
-    def _settle(self, news: News) -> None:
+    def _settle(self, news: News, done: Round) -> None:
         """The commit stands: now acknowledge."""
-        for _, settled in news.reports:
-            settled()
+        for report, settled in news.reports:
+            if deployment_of(report.order_id) not in done.unread:
+                settled()
         for _, written in news.arrivals:
             if not written.done():
                 written.set_result(None)
@@ -263,24 +264,28 @@ def _by_deployment(news: News) -> Mapping[DeploymentId, Sequence[ExecutionReport
     return reports
 
 
-def _decided(
-    snapshot: Snapshot, first: Decision, reports: Sequence[ExecutionReport], now: datetime
-) -> Decision | None:
-    """What the reports and the moment come to; None, and a word in the log, if the engine fails."""
+def _told(first: Decision, reports: Sequence[ExecutionReport], done: Round) -> Decision:
+    """What the reports come to; nothing, and a word in the log, if the engine fails over them."""
+    with Bulkhead(log, "cannot apply", action="reports_failed", deployment=first.next.id):
+        return apply_reports(first.next, reports, done.now)
+    done.unread.add(first.next.id)
+    return first
+
+
+def _decided(snapshot: Snapshot, first: Decision, now: datetime) -> Decision:
+    """What the moment comes to; the first alone, and a word in the log, if the engine fails.
+
+    What agents told is kept in any case: they forget it once the round is committed.
+    """
     with Bulkhead(log, "cannot decide", action="decide_failed", deployment=first.next.id):
-        if reports:
-            news = apply_reports(first.next, reports, now)
-            first, snapshot = _joined(first, news), _after(snapshot, news, now)
         return _joined(first, decide(snapshot, now))
-    return None
+    return replace(first, wants_admission=False, wake_at=now + BROKEN_DEPLOYMENT_REST)
 
 
-def _admitted(
-    loaded: Loaded, decision: Decision, admission: Admission, done: Round
-) -> Decision | None:
+def _admitted(loaded: Loaded, decision: Decision, admission: Admission, done: Round) -> Decision:
     """What follows from how it stands in the queue."""
     snapshot = replace(loaded.snapshot, deployment=decision.next, admission=admission)
-    return _decided(snapshot, decision, (), done.now)
+    return _decided(snapshot, decision, done.now)
 
 
 def _after(snapshot: Snapshot, decision: Decision, now: datetime) -> Snapshot:

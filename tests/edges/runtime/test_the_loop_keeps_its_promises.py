@@ -179,6 +179,46 @@ async def test_one_deployment_that_cannot_be_decided_does_not_stop_the_others(
     assert await world.state(0) is DeploymentState.PENDING
 
 
+async def test_what_was_told_stands_also_when_nothing_can_be_decided_of_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await eventually(lambda: len(world.post.rows) == 1)
+    order_id = world.post.rows[0].order_id
+    with monkeypatch.context() as patch:
+        patch.setattr(loop_module, "decide", _broken)
+        world.report(order_id, outcome="success")
+        await eventually(lambda: world.settled == [order_id])
+        assert await world.executions() == [ExecutionState.SUCCESS, ExecutionState.PENDING]
+
+    await world.clock.advance(61)
+    world.loop.wake()
+
+    await eventually(lambda: len(world.post.rows) == 2)
+
+
+async def test_a_report_that_cannot_be_applied_is_not_acknowledged(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await eventually(lambda: len(world.post.rows) == 1)
+    order_id = world.post.rows[0].order_id
+    with monkeypatch.context() as patch:
+        patch.setattr(loop_module, "apply_reports", _broken)
+        world.report(order_id, outcome="success")
+        world.report("dep_unknown.1#1", outcome="success")
+        await eventually(lambda: bool(world.settled))
+    assert world.settled == ["dep_unknown.1#1"]
+
+    # The agent says it again on its next link.
+    world.report(order_id, outcome="success")
+
+    await eventually(lambda: len(world.post.rows) == 2)
+    assert await world.executions() == [ExecutionState.SUCCESS, ExecutionState.ORDERED]
+
+
+def _broken(*_: object) -> object:
+    raise ZeroDivisionError
+
+
 async def test_an_agent_counts_as_here_once_that_is_committed(world: World) -> None:
     world.loop.news.departed(AGENT)
 
