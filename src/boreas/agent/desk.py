@@ -33,6 +33,8 @@ logger = structlog.get_logger(__name__)
 
 # A server that has taken the last report but never asked for the log has forgotten the order.
 UNWANTED_LOG_SECONDS = 7 * 24 * 3600.0
+# The next batch or the way back usually follows the last order within this time.
+LATELY_SECONDS = 60.0
 
 
 class Desk:
@@ -44,6 +46,7 @@ class Desk:
         self._runner = runner
         self._layout = layout
         self._clock = clock
+        self._awaited_at = -LATELY_SECONDS
 
     @property
     def is_awaited(self) -> bool:
@@ -51,6 +54,14 @@ class Desk:
         return self._runner.is_busy or any(
             order.open_reports for order in self._journal.orders.values()
         )
+
+    @property
+    def was_awaited_lately(self) -> bool:
+        """Now, or a moment ago: between two orders of a deployment nobody should wait for us."""
+        now = self._clock.monotonic()
+        if self.is_awaited:
+            self._awaited_at = now
+        return now - self._awaited_at < LATELY_SECONDS
 
     def knows(self, order_id: str) -> bool:
         """It stands in the journal."""
@@ -70,6 +81,7 @@ class Desk:
     async def take_order(self, frame: Order) -> tuple[Frame, ...]:
         """Durable before it returns; a known order is answered with what was reported of it."""
         taken = OrderTaken(outbox_id=frame.outbox_id)
+        self._awaited_at = self._clock.monotonic()
         known = self._journal.orders.get(OrderId(frame.order_id))
         if known is not None:
             return (taken, *known.reports)

@@ -191,12 +191,14 @@ class AgentLink:
     async def _beat(self) -> None:
         while True:
             busy = self._desk.is_awaited
+            quick = self._desk.was_awaited_lately
             self._beats += 1
             self._send(Heartbeat(sequence=self._beats, busy=busy, facts=self._facts.news()))
             self._pulse.beaten(self._clock.monotonic())
-            await self._rest(busy=busy)
+            await self._rest(busy=quick)
             # Work that ended while nobody answered makes the agent no more patient.
-            if self._pulse.is_silent(self._clock.monotonic(), busy=busy or self._desk.is_awaited):
+            quick = quick or self._desk.was_awaited_lately
+            if self._pulse.is_silent(self._clock.monotonic(), busy=quick):
                 logger.warning("server is silent", action="link_silent")
                 self.was_silent = True
                 self._session.close(CloseCode.TIMED_OUT, "no answer to heartbeats")

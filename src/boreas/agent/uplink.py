@@ -43,7 +43,7 @@ FINAL_REFUSALS = frozenset(
 
 # Thousands of agents come back at once when a server restarts: they spread themselves over this.
 IDLE_RETRY_CAP_SECONDS = 30.0
-# With something under way the server must learn of it within seconds.
+# With something under way, or a moment ago, the server must learn of it within seconds.
 BUSY_RETRY_SECONDS = (0.2, 1.0)
 # A server that has been away for about ten minutes is no longer just being restarted.
 QUICK_RETRIES = 1000
@@ -234,8 +234,10 @@ class Uplink:
 
     def _pause(self) -> float:
         """Full jitter, growing; short while there is something that the server waits for."""
-        if self._parts.desk.is_awaited and self._failures < QUICK_RETRIES:
+        desk = self._parts.desk
+        if desk.was_awaited_lately and self._failures < QUICK_RETRIES:
             low, high = BUSY_RETRY_SECONDS
-            return jittered((low + high) / 2, by=(high - low) / (high + low))
+            quick = jittered((low + high) / 2, by=(high - low) / (high + low))
+            return quick if desk.is_awaited else max(quick, self._wait_at_least)
         cap = min(IDLE_RETRY_CAP_SECONDS, 1.0 * 2 ** min(self._failures, 6))
         return max(jittered(cap / 2, by=1.0), self._wait_at_least)

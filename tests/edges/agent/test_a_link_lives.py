@@ -17,6 +17,17 @@ async def test_an_agent_beats_at_once_and_says_when_it_becomes_busy(bench, gatew
     await gateway.until(lambda: not gateway.heartbeats[-1].busy, at_most=5)
 
 
+async def test_between_two_orders_an_agent_beats_as_often_as_during_one(bench, gateway):
+    bench.start()
+    await gateway.order(an_order(command="true"))
+    await gateway.finished()
+    await gateway.until(lambda: not gateway.heartbeats[-1].busy, at_most=5)
+    known = len(gateway.heartbeats)
+
+    # One that has been idle for long rests for 12 seconds and more.
+    await gateway.until(lambda: len(gateway.heartbeats) >= known + 2, at_most=8)
+
+
 async def test_facts_come_right_after_the_welcome_and_again_on_a_new_link(bench, gateway):
     bench.start()
     await gateway.until(lambda: any(beat.facts for beat in gateway.heartbeats), at_most=5)
