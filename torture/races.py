@@ -1,23 +1,32 @@
 """Two people want contradicting things at the same moment: exactly one of them gets it.
 
 No agent is at home, so that deployments stand where they are and nothing but the race moves them.
-On PostgreSQL the two ask two different servers.
+Many pairs race at once, each for an application and an environment of its own. On PostgreSQL the
+two of a pair ask two different servers.
 """
 
-import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from tests.support.installation import Installation
 
-from torture.api import EachThread
+from boreas.kit.clock import SystemClock
 from torture.site import holds_within, installation, postgres
 from torture.tally import Dose, Tally
 
 Ask = tuple[str, str, Any]
-"""Method, path below /api/v1/deployments, body."""
+"""Method, path below the server's address, body."""
+Answer = tuple[int, Any]
+
+PAIRS = 8
+_PATIENCE_SECONDS = 30.0
+_LOOK_EVERY_SECONDS = 0.02
+_DEPLOYMENTS = "/api/v1/deployments"
 
 
 def races_on_sqlite(directory: Path, dose: Dose) -> Tally:
@@ -36,159 +45,210 @@ def races_on_postgres(directory: Path, dose: Dose) -> Tally:
 
 
 def _race_all(whole: Installation, dose: Dose, tally: Tally) -> Tally:
-    with _Course(whole, tally) as course:
-        for _ in dose.turns():
-            for race in (
-                course.confirm_twice,
-                course.confirm_or_reject,
-                course.confirm_or_cancel,
-                course.start_twice,
-                course.edit_twice,
-                course.two_on_one_environment,
-            ):
-                race()
-                tally.add(tried=1)
+    places = [_place(whole, number) for number in range(min(PAIRS, dose.rounds))]
+    # It says goodbye, so nothing is ever ordered from it.
+    whole.agents[0].stop()
+    offline = holds_within(60, lambda: not whole.online())
+    assert offline, "the agent said goodbye and still counts as online"
+    asyncio.run(_race(whole, places, dose, tally))
     return tally
 
 
-class _Course:
-    """Two callers who start at the same moment."""
+def _place(whole: Installation, number: int) -> Any:
+    """What a deployment is asked with that waits for no other pair's."""
+    path = f"/api/release/projects/{whole.project}/environments"
+    made = whole.post(path, {"name": f"race{number}", "kind": "prod"})["id"]
+    target = {"name": f"n{number}", "agent": whole.agents[0].name}
+    whole.post(f"/api/release/environments/{made}/targets", target)
+    return {
+        "versionId": whole.make_version(f"v{number}"),
+        "environmentId": made,
+        "applicationIds": [whole.make_script(f"race{number}", "true")],
+    }
 
-    def __init__(self, whole: Installation, tally: Tally) -> None:
-        self._whole = whole
+
+async def _race(whole: Installation, places: Sequence[Any], dose: Dose, tally: Tally) -> None:
+    turns = dose.turns()
+
+    async def keep_racing(pair: _Pair) -> None:
+        for _ in turns:
+            await pair.race()
+
+    async with _callers(whole) as callers:
+        pairs = [_Pair(callers, place, tally) for place in places]
+        await asyncio.gather(*(keep_racing(pair) for pair in pairs))
+
+
+class _Caller:
+    """Speaks to one server over connections that stay open."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self._url = url
+
+    async def ask(self, method: str, path: str, body: Any = None) -> Answer:
+        """Status and document."""
+        async with self._session.request(method, self._url + path, json=body) as answer:
+            text = await answer.read()
+            return answer.status, json.loads(text) if text else None
+
+
+@asynccontextmanager
+async def _callers(whole: Installation) -> AsyncIterator[list[_Caller]]:
+    headers = {"Authorization": f"Bearer {whole.token}"}
+    timeout = aiohttp.ClientTimeout(total=60)
+    async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
+        yield [_Caller(session, server.url) for server in whole.servers]
+
+
+class _Pair:
+    """Two who want something of the same deployments."""
+
+    def __init__(self, callers: Sequence[_Caller], place: Any, tally: Tally) -> None:
+        self._callers = callers
+        self._place = place
         self._tally = tally
-        self._urls = [server.url for server in whole.servers]
-        self._clients = EachThread(self._urls, whole.token)
-        self._both = ThreadPoolExecutor(max_workers=2)
-        self._line = threading.Barrier(2)
-        # It says goodbye, so nothing is ever ordered from it.
-        whole.agents[0].stop()
-        offline = holds_within(60, lambda: not whole.online())
-        assert offline, "the agent said goodbye and still counts as online"
-        self._application = whole.make_script("race", "true")
-        self._version = whole.make_version("v1")
+        self._clock = SystemClock()
 
-    def __enter__(self) -> "_Course":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._both.shutdown()
+    async def race(self) -> None:
+        """Each kind of race once."""
+        for run in (
+            self._confirm_twice,
+            self._confirm_or_reject,
+            self._confirm_or_cancel,
+            self._start_twice,
+            self._edit_twice,
+            self._two_on_one_environment,
+        ):
+            await run()
+            self._tally.add(tried=1, **{run.__name__.strip("_"): 1})
 
     # --- the races --------------------------------------------------------------------------
 
-    def confirm_twice(self) -> None:
+    async def _confirm_twice(self) -> None:
         """The same approval by the same person from two windows."""
-        made = self._waiting()
-        self._one_wins("confirm twice", self._ask(made, ["confirm", "confirm"]))
-        self._cancel(made)
+        made = await self._waiting()
+        self._one_wins("confirm twice", await self._both(made, "confirm", "confirm"))
+        await self._cancel(made)
 
-    def confirm_or_reject(self) -> None:
+    async def _confirm_or_reject(self) -> None:
         """Exactly one answer counts, and the end follows from it."""
-        made = self._waiting()
-        confirmed, rejected = self._ask(made, ["confirm", "reject"])
+        made = await self._waiting()
+        confirmed, rejected = await self._both(made, "confirm", "reject")
         self._one_wins("confirm or reject", [confirmed, rejected])
         if rejected < 300:
-            self._ends(made, "cancelled")
+            await self._ends(made, "cancelled")
         else:
-            self._cancel(made)
+            await self._cancel(made)
 
-    def confirm_or_cancel(self) -> None:
+    async def _confirm_or_cancel(self) -> None:
         """Who cancels after a confirmation gets it, too; a granted cancel always stands."""
-        made = self._waiting()
-        confirmed, cancelled = self._ask(made, ["confirm", "cancel"])
+        made = await self._waiting()
+        confirmed, cancelled = await self._both(made, "confirm", "cancel")
         good = cancelled < 300 and (confirmed < 300 or confirmed == 409)
         self._tally.must(good, f"confirm or cancel: {confirmed}, {cancelled}")
-        self._ends(made, "cancelled")
+        await self._ends(made, "cancelled")
 
-    def start_twice(self) -> None:
+    async def _start_twice(self) -> None:
         """It is started once."""
-        made = self._make(autoStart=False)
-        self._one_wins("start twice", self._ask(made, ["start", "start"]))
-        self._cancel(made)
+        made = (await self._make(autoStart=False))["id"]
+        self._one_wins("start twice", await self._both(made, "start", "start"))
+        await self._cancel(made)
 
-    def edit_twice(self) -> None:
+    async def _edit_twice(self) -> None:
         """Of two edits of one revision the second is told to look again."""
-        made = self._make(autoStart=False)
-        path = f"/api/v1/deployments/{made}"
-        shown = self._clients.api.get(path)
-        edits = [self._edit(shown, name) for name in ("left", "right")]
-        answers = self._at_once([("PUT", f"{path}/workflow", edit) for edit in edits])
+        shown = await self._make(autoStart=False)
+        path = f"{_DEPLOYMENTS}/{shown['id']}"
+        edits = [_edit(shown, name) for name in ("left", "right")]
+        answers = await self._at_once([("PUT", f"{path}/workflow", edit) for edit in edits])
         self._one_wins("edit twice", answers)
         winner = "left" if answers[0] < 300 else "right"
-        names = {task["name"] for task in self._clients.api.get(path)["tasks"]}
+        names = {task["name"] for task in (await self._get(path))["tasks"]}
         self._tally.must(winner in names, f"the edit that won is not there: {names}")
         self._tally.must(len(names & {"left", "right"}) == 1, f"both edits are there: {names}")
-        self._cancel(made)
+        await self._cancel(shown["id"])
 
-    def two_on_one_environment(self) -> None:
+    async def _two_on_one_environment(self) -> None:
         """Both are taken, one holds the place, the other waits for it."""
-        wish = self._wish()
-        asks = [("POST", "/api/v1/deployments", wish)] * 2
-        statuses = self._at_once(asks)
+        asks = [caller.ask("POST", _DEPLOYMENTS, self._place) for caller in self._two()]
+        answers = await asyncio.gather(*asks)
+        statuses = [status for status, _ in answers]
         self._tally.must(statuses == [201, 201], f"two on one environment: {statuses}")
+        ids = [shown["id"] for status, shown in answers if status == 201]
 
-        def active() -> list[Any]:
-            page = self._clients.api.get("/api/v1/deployments?active=true&limit=10")["items"]
-            return [it for it in page if it["status"] != "pending"]
+        async def active() -> list[str]:
+            shown = [await self._get(f"{_DEPLOYMENTS}/{id_}") for id_ in ids]
+            return [it["status"] for it in shown if it["status"] != "pending"]
 
-        one = holds_within(20, lambda: len(active()) == 1)
-        self._tally.must(one, "not exactly one of two holds the environment")
-        for shown in self._clients.api.get("/api/v1/deployments?active=true&limit=10")["items"]:
-            self._cancel(shown["id"])
+        await self._until(lambda: _is_one(active), "not exactly one holds the environment")
+        # The one that waits is the later one: ended first, it never gets its turn.
+        for id_ in reversed(ids):
+            await self._cancel(id_)
 
     # --- how they are run -------------------------------------------------------------------
 
-    def _ask(self, made: str, acts: Sequence[str]) -> list[int]:
-        return self._at_once([("POST", f"/api/v1/deployments/{made}/{act}", {}) for act in acts])
+    def _two(self) -> list[_Caller]:
+        return [self._callers[0], self._callers[-1]]
 
-    def _at_once(self, asks: Sequence[Ask]) -> list[int]:
+    async def _both(self, made: str, first: str, second: str) -> list[int]:
+        path = f"{_DEPLOYMENTS}/{made}"
+        return await self._at_once([("POST", f"{path}/{act}", {}) for act in (first, second)])
+
+    async def _at_once(self, asks: Sequence[Ask]) -> list[int]:
         """The statuses of two requests that leave together."""
-
-        def run(place: int) -> int:
-            method, path, body = asks[place]
-            url = self._urls[place % len(self._urls)]
-            api = self._clients.api
-            self._line.wait()
-            return int(api.once(method, path, body, url=url).status_code)
-
-        return list(self._both.map(run, range(2)))
+        pairs = zip(self._two(), asks, strict=True)
+        answers = await asyncio.gather(*(caller.ask(*wish) for caller, wish in pairs))
+        return [status for status, _ in answers]
 
     def _one_wins(self, name: str, statuses: Sequence[int]) -> None:
         won = sum(1 for status in statuses if status < 300)
-        self._tally.must(
-            won == 1 and sorted(statuses)[1] == 409, f"{name}: {', '.join(map(str, statuses))}"
-        )
+        good = won == 1 and max(statuses) == 409
+        self._tally.must(good, f"{name}: {', '.join(map(str, statuses))}")
 
-    def _ends(self, made: str, wanted: str) -> None:
-        ended = holds_within(
-            20, lambda: self._clients.api.get(f"/api/v1/deployments/{made}")["status"] == wanted
-        )
-        if not ended:
-            status = self._clients.api.get(f"/api/v1/deployments/{made}")["status"]
-            self._tally.add(wrong_ends=1, problem=f"{made} is {status}, not {wanted}")
+    async def _get(self, path: str) -> Any:
+        status, shown = await self._callers[0].ask("GET", path)
+        assert status == 200, f"{path}: {status} {shown}"
+        return shown
 
-    def _waiting(self) -> str:
-        made = self._make(manualApproval=True)
-        path = f"/api/v1/deployments/{made}"
-        open_ = holds_within(20, lambda: self._clients.api.get(path)["status"] == "waiting_confirm")
-        self._tally.must(open_, f"{made} never asked for its approval")
+    async def _make(self, **wishes: Any) -> Any:
+        status, shown = await self._callers[0].ask("POST", _DEPLOYMENTS, self._place | wishes)
+        assert status == 201, f"{status} {shown}"
+        return shown
+
+    async def _waiting(self) -> str:
+        made: str = (await self._make(manualApproval=True))["id"]
+        problem = f"{made} never asked for its approval"
+        await self._until(lambda: self._is(made, "waiting_confirm"), problem)
         return made
 
-    def _make(self, **wishes: Any) -> str:
-        made: str = self._clients.api.create("/api/v1/deployments", self._wish() | wishes)["id"]
-        return made
+    async def _cancel(self, made: str) -> None:
+        await self._callers[0].ask("POST", f"{_DEPLOYMENTS}/{made}/cancel", {})
+        await self._ends(made, "cancelled")
 
-    def _wish(self) -> dict[str, Any]:
-        return {"versionId": self._version, "environmentId": self._whole.environment}
+    async def _ends(self, made: str, wanted: str) -> None:
+        await self._until(lambda: self._is(made, wanted), f"{made} is not {wanted}")
 
-    def _edit(self, shown: Any, name: str) -> Any:
-        kept = [
-            {key: task[key] for key in ("id", "appId", "name", "type", "blockBy")}
-            for task in shown["tasks"]
-        ]
-        more = {"id": name, "name": name, "type": "custom", "payload": {"command": "true"}}
-        return {"tasks": [*kept, more], "revision": shown["workflowRevision"]}
+    async def _is(self, made: str, wanted: str) -> bool:
+        status: str = (await self._get(f"{_DEPLOYMENTS}/{made}"))["status"]
+        return status == wanted
 
-    def _cancel(self, made: str) -> None:
-        self._clients.api.once("POST", f"/api/v1/deployments/{made}/cancel", {})
-        self._ends(made, "cancelled")
+    async def _until(self, look: Callable[[], Awaitable[bool]], problem: str) -> None:
+        end = self._clock.monotonic() + _PATIENCE_SECONDS
+        while not await look():
+            if self._clock.monotonic() > end:
+                self._tally.add(wrong_ends=1, problem=problem)
+                return
+            await self._clock.sleep(_LOOK_EVERY_SECONDS)
+
+
+async def _is_one(look: Callable[[], Awaitable[list[str]]]) -> bool:
+    return len(await look()) == 1
+
+
+def _edit(shown: Any, name: str) -> Any:
+    kept = [
+        {key: task[key] for key in ("id", "appId", "name", "type", "blockBy")}
+        for task in shown["tasks"]
+    ]
+    more = {"id": name, "name": name, "type": "custom", "payload": {"command": "true"}}
+    return {"tasks": [*kept, more], "revision": shown["workflowRevision"]}

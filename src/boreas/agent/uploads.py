@@ -30,6 +30,9 @@ logger = structlog.get_logger(__name__)
 # Keepers tell of output, but not for certain; a look at the size of a file costs microseconds.
 LOOK_AGAIN_SECONDS = 0.1
 RETRY_SECONDS = 0.5
+# A server whose disk was full may have let go what it had read to its end: nothing tells of that
+# but that nothing more is stored. It stores five times a second.
+STORED_WITHIN_SECONDS = 5.0
 
 # Give room back in pieces worth a system call.
 _PUNCH_BYTES = 1024 * 1024
@@ -114,6 +117,7 @@ class _Upload:
         self._sender: LogSender | None = None
         self._is_over = False
         self._synced = self._durable
+        self._stored_more = Hint()
         self.hint = Hint()
 
     @property
@@ -129,7 +133,9 @@ class _Upload:
 
     def stored(self, offset: int) -> bool:
         """The server has everything below `offset`; True when that is all there will be."""
-        self._durable = max(self._durable, offset)
+        if offset > self._durable:
+            self._durable = offset
+            self._stored_more.raise_()
         if self._sender is not None:
             self._sender.stored(offset)
         if not self._is_over and self._durable - self._punched >= _PUNCH_BYTES:
@@ -138,20 +144,19 @@ class _Upload:
         return self.is_complete
 
     async def run(self) -> None:
-        """Send until everything is sent; begin again at the durable offset if the stream breaks."""
+        """Send until everything is stored; begin again at the durable offset where that ends."""
         try:
             if self._durable > self._spool.size():
                 _forget_stored(self._spool, self._durable)
             while not self.is_complete:
                 try:
                     await self._send_all()
+                    await self._until_stored()
                 except LinkClosed:
                     return
                 except (StreamReset, StreamLimitReached) as error:
                     logger.info("log stream waits", action="log_retry", reason=error.message)
                     await self._clock.sleep(RETRY_SECONDS)
-                else:
-                    return
         finally:
             self._is_over = True
             self._spool.close()
@@ -176,6 +181,13 @@ class _Upload:
             if offset == self.total:
                 return
         await self._sender.send(b"", last=True)
+
+    async def _until_stored(self) -> None:
+        """All of it, or for too long nothing more."""
+        while not self.is_complete:
+            if not await self._stored_more.wait(at_most=STORED_WITHIN_SECONDS):
+                logger.info("log is sent again", action="log_again", order=self._order.order_id)
+                return
 
     async def _make_durable(self, offset: int) -> None:
         """What the server is told must survive here too, or offsets would mean two things.

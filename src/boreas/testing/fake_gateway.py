@@ -128,6 +128,8 @@ class FakeGateway:
         self.issue: Callable[[bytes], bytes] | None = None
         self.acknowledges = True
         self.answers_heartbeats = True
+        self.streams_to_lose = 0
+        """So many log streams are read to their end and not stored, as by a full disk."""
         self._outbox_ids = itertools.count(1)
         self._changed = asyncio.Condition()
 
@@ -256,6 +258,11 @@ class FakeGateway:
             await self._file(stream, header)
             return
         assert isinstance(header, LogStream)
+        if self.streams_to_lose:
+            self.streams_to_lose -= 1
+            async for _ in stream.blocks():
+                await self._note()
+            return
         log = self.logs.setdefault(header.order_id, bytearray())
         if header.start_offset != len(log):
             self.unexpected.append(f"log starts at {header.start_offset}, not at {len(log)}")

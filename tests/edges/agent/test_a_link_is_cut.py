@@ -1,5 +1,6 @@
 """What was not acknowledged is sent again over the next link; nothing is sent twice as new."""
 
+from boreas.agent import uploads
 from boreas.testing.fake_gateway import an_order
 
 
@@ -96,3 +97,15 @@ async def test_an_agent_with_unheard_news_dials_as_quickly_as_a_busy_one(bench, 
     await gateway.until(lambda: len(gateway.inventories) == 2, at_most=5.5)
 
     assert bench.refuse_dials == 0
+
+
+async def test_a_log_that_was_sent_but_never_stored_is_sent_again(bench, gateway, monkeypatch):
+    monkeypatch.setattr(uploads, "STORED_WITHIN_SECONDS", 0.2)
+    gateway.streams_to_lose = 2
+    bench.start()
+
+    await gateway.order(an_order(command="echo one; echo two"))
+
+    await gateway.finished()
+    assert gateway.log_text(stream=1) == "one\ntwo\n"
+    await gateway.until(lambda: not list(bench.layout.orders.iterdir()))
