@@ -4,14 +4,22 @@ In one process: the real loop over the real store, with agents that keep a journ
 """
 
 import asyncio
+import logging
+import os
 import random
+import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
+from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import structlog
 from bench.installation import AGENT, create_chain, found
 from sqlalchemy import event
 
@@ -28,7 +36,7 @@ from boreas.runtime.ports import CHANNEL_OUTBOX
 from boreas.store import SqlStore, SqlTransaction
 from boreas.store.history import Wanted
 from boreas.store.unit import Unit
-from torture.tally import Dose, Tally
+from torture.tally import Counts, Dose, Tally
 
 SERVER = ServerId("srv")
 STUCK_AFTER_SECONDS = 120.0
@@ -229,14 +237,25 @@ async def _fail_at_random(directory: Path, deployments: int, dice: random.Random
 
 
 def fail_nth_write(directory: Path, dose: Dose) -> Tally:
-    """The first write fails, in the next trial the second, and so on."""
+    """The first write fails, in the next trial the second, and so on; several trials at a time."""
     tally = Tally(fault="fail_nth_write")
-    for number in dose.turns():
-        asyncio.run(_fail_nth_write(directory / f"n{number}", number, tally))
+    workers = os.cpu_count() or 1
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        turns = dose.turns()
+        while numbers := list(islice(turns, 4 * workers)):
+            for came_of_it in pool.map(partial(_trial, directory), numbers):
+                tally.absorb(came_of_it)
     return tally
 
 
-async def _fail_nth_write(directory: Path, number: int, tally: Tally) -> None:
+def _trial(directory: Path, number: int) -> Counts:
+    """One trial in a process of its own pool."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    return asyncio.run(_fail_nth_write(directory / f"n{number}", number)).counts()
+
+
+async def _fail_nth_write(directory: Path, number: int) -> Tally:
+    tally = Tally(fault="fail_nth_write")
     directory.mkdir()
     async with FaultyStore.open(None, directory) as store:
         trial = Trial(store, tally)
@@ -246,6 +265,9 @@ async def _fail_nth_write(directory: Path, number: int, tally: Tally) -> None:
         await trial.run()
         await trial.settle()
     tally.add(tried=failing.failed)
+    tally.must(failing.failed, f"there was no write number {number}")
+    shutil.rmtree(directory)
+    return tally
 
 
 class FailingWrite:

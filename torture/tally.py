@@ -4,10 +4,14 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 _SHOWN_PROBLEMS = 8
+_BOOKS = ("tried", "lost", "doubled", "stuck", "wrong_ends")
+
+Counts = tuple[Mapping[str, int], Sequence[str]]
+"""What another process counted, and its problems."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +59,24 @@ class Tally:
         """Count; from any thread."""
         with self._lock:
             for name, count in counts.items():
-                if name in ("tried", "lost", "doubled", "stuck", "wrong_ends"):
+                if name in _BOOKS:
                     setattr(self, name, getattr(self, name) + count)
                 else:
                     self.facts[name] = float(self.facts.get(name, 0)) + count
             if problem:
                 self.problems.append(problem)
+
+    def counts(self) -> Counts:
+        """What may be sent to another process, to be absorbed there."""
+        books = {name: int(getattr(self, name)) for name in _BOOKS}
+        return books | {name: int(it) for name, it in self._numbers()}, self.problems
+
+    def absorb(self, other: Counts) -> None:
+        """Count what was counted elsewhere."""
+        counts, problems = other
+        self.add(**counts)
+        for problem in problems:
+            self.add(problem=problem)
 
     def slowest(self, name: str, seconds: float) -> None:
         """Keep the worst of a measured time, and the worst of all recoveries."""
