@@ -13,7 +13,7 @@ from typing import NamedTuple
 import httpx
 import structlog
 
-from torture import clocks, crowds, cuts, databases, disks, kills, races, stores
+from torture import clocks, crowds, cuts, databases, disks, kills, large, races, stores
 from torture.site import temporary_directory
 from torture.tally import Dose, Tally
 
@@ -33,6 +33,7 @@ class Fault(NamedTuple):
 FAULTS = {
     "kill_server": Fault(kills.kill_server, rounds=100, share=0.35),
     "kill_agent": Fault(kills.kill_agent, rounds=50, share=0.1),
+    "kill_under_large_work": Fault(large.kill_under_large_work, rounds=1, share=0.15),
     "cut_link": Fault(cuts.cut_link, rounds=16, share=0.1),
     "move_addresses": Fault(cuts.move_addresses, rounds=20, share=0.02),
     "stop_server": Fault(cuts.stop_server, rounds=8, share=0.05),

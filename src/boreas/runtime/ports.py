@@ -149,6 +149,10 @@ class Servers(Protocol):
         """Agent-facing addresses of all live servers."""
         ...
 
+    async def agents(self) -> Mapping[ServerId, int]:
+        """How many agents hang on each server that lives, also where there are none."""
+        ...
+
 
 class AgentLinks(Protocol):
     """Which agent hangs on which server."""
@@ -167,6 +171,10 @@ class AgentLinks(Protocol):
         self, facts: Mapping[AgentId, Mapping[str, object] | None], now: datetime
     ) -> None:
         """Heartbeats since the last call; facts where they changed."""
+        ...
+
+    async def revoked_at(self, server_id: ServerId) -> Sequence[AgentId]:
+        """Agents that hang on this server although they were revoked."""
         ...
 
     async def unfinished_orders(self, agent_id: AgentId) -> Sequence[OrderId]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from boreas.domain.deployments import TERMINAL
 from boreas.domain.errors import Conflict, NotFound
 from boreas.domain.fleet import Agent
-from boreas.domain.ids import AgentId, DeploymentId, ExecutionId, OrderId
+from boreas.domain.ids import AgentId, DeploymentId, ExecutionId, OrderId, ServerId
 from boreas.domain.outbox import OutboxRow, Place
 from boreas.runtime.ports import CHANNEL_AGENTS
 from boreas.store import SqlStore, SqlTransaction
@@ -66,6 +66,16 @@ class StoreRegistry:
         """Where agents can reach the servers that live."""
         async with self._store.reading() as tx:
             return await tx.servers.addresses()
+
+    async def agents_of_servers(self) -> Mapping[ServerId, int]:
+        """How many agents hang on each server that lives."""
+        async with self._store.reading() as tx:
+            return await tx.servers.agents()
+
+    async def revoked_at(self, server_id: ServerId) -> Sequence[AgentId]:
+        """Agents that hang there although they were revoked."""
+        async with self._store.reading() as tx:
+            return await tx.links.revoked_at(server_id)
 
     async def finished_among(self, ids: Collection[DeploymentId]) -> Collection[DeploymentId]:
         """Which of these deployments are final, or exist no more."""

@@ -173,6 +173,7 @@ class _Assembly:
         tasks.start(self.membership.keep, name="lease")
         tasks.start(gateway.listen, name="agents' news")
         tasks.start(gateway.keep_looking, name="promises nobody told of")
+        tasks.start(gateway.keep_balance, name="agents shared fairly")
         tasks.start(self.keeper.listen, name="finished deployments")
         tasks.start(self.keeper.close_finished, name="log closing")
         tasks.start(self._prune_logs, name="log retention")

@@ -69,6 +69,14 @@ class SqlAgentLinks:
         if rows:
             await self._unit.connection.execute(_SEEN, rows)
 
+    async def revoked_at(self, server_id: ServerId) -> Sequence[AgentId]:
+        """Agents that hang on this server although they were revoked."""
+        agents = tables.agents
+        query = select(agents.c.id).where(
+            agents.c.server_id == server_id, agents.c.revoked_at.is_not(None)
+        )
+        return [AgentId(id_) for (id_,) in await self._unit.connection.execute(query)]
+
     async def unfinished_orders(self, agent_id: AgentId) -> Sequence[OrderId]:
         await self._unit.pending.flush()
         executions, outbox = tables.executions, tables.outbox

@@ -1,10 +1,10 @@
 """Who is alive, by the database's own clock: no two machines have to agree on the time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from boreas.domain.errors import Conflict
 from boreas.domain.ids import AgentId, ServerId
@@ -111,6 +111,19 @@ class SqlServers:
         alive = servers.c.lease_until > dialects.clock(connection)
         query = select(servers.c.address).where(alive).order_by(servers.c.id)
         return [address for (address,) in await connection.execute(query)]
+
+    async def agents(self) -> Mapping[ServerId, int]:
+        """How many agents hang on each server that lives, also where there are none."""
+        servers, agents = tables.servers, tables.agents
+        alive = servers.c.lease_until > dialects.clock(self._unit.connection)
+        query = (
+            select(servers.c.id, func.count(agents.c.id))
+            .outerjoin(agents, agents.c.server_id == servers.c.id)
+            .where(alive)
+            .group_by(servers.c.id)
+        )
+        rows = await self._unit.connection.execute(query)
+        return {ServerId(id_): count for id_, count in rows}
 
 
 def _microseconds(seconds: float) -> int:

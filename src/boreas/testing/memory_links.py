@@ -1,5 +1,6 @@
 """The in-memory store's promises, servers and links of agents."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -94,6 +95,12 @@ class MemoryServers:
         alive = [life for life in self._draft.servers.values() if life.lease_until > now]
         return [life.address for life in sorted(alive, key=lambda life: life.server_id)]
 
+    async def agents(self) -> Mapping[ServerId, int]:
+        now = self._clock.now()
+        alive = [it.server_id for it in self._draft.servers.values() if it.lease_until > now]
+        found = Counter(agent.server_id for agent in self._draft.shelf("agents").values())
+        return {server_id: found[server_id] for server_id in alive}
+
 
 def take_offline(draft: Draft, gone: Any, now: datetime) -> list[AgentId]:
     """Cut the links of these agents."""
@@ -143,6 +150,10 @@ class MemoryLinks:
                 agent = agents[agent_id]
                 facts_now = agent.facts if news is None else news
                 agents[agent_id] = replace(agent, last_seen_at=now, facts=facts_now)
+
+    async def revoked_at(self, server_id: ServerId) -> Sequence[AgentId]:
+        agents = self._draft.shelf("agents").values()
+        return [it.id for it in agents if it.server_id == server_id and it.revoked_at]
 
     async def unfinished_orders(self, agent_id: AgentId) -> Sequence[OrderId]:
         on_the_way = {

@@ -197,3 +197,28 @@ async def test_a_server_that_failed_to_register_does_not_keep_the_file(stores):
         await register_and_fail()
 
     await register(two, "s2")
+
+
+async def test_agents_are_counted_by_the_living_server_they_hang_on(scene):
+    store, (one, two) = scene.store, scene.agents[:2]
+    await register(store, "s1")
+    async with store.reading() as tx:
+        assert await tx.servers.agents() == {"s1": 0}
+
+    await connect(scene, "s1", one, two)
+
+    async with store.reading() as tx:
+        assert await tx.servers.agents() == {"s1": 2}
+
+
+async def test_a_revoked_agent_that_still_hangs_on_a_server_is_found(scene):
+    store, (agent, other) = scene.store, scene.agents[:2]
+    await register(store, "s1")
+    await connect(scene, "s1", agent, other)
+
+    async with store.transaction() as tx:
+        await tx.agents.revoke(agent.id, agent.enrolled_at)
+
+    async with store.reading() as tx:
+        assert await tx.links.revoked_at("s1") == [agent.id]
+        assert await tx.links.revoked_at("s2") == []

@@ -6,15 +6,18 @@ import pytest
 from tests.edges.gateway.conftest import House
 from tests.support.eventually import eventually
 
-from boreas.domain.ids import AgentId, DeploymentId
+from boreas.domain.ids import AgentId, DeploymentId, ServerId
 from boreas.domain.outbox import OutboxKind, OutboxRow
+from boreas.kit.tasks import TaskGroup
 from boreas.logs.chunks import spoken
 from boreas.logs.pages import Window
 from boreas.logs.reading import Query
+from boreas.server.gateway import gateway
 from boreas.transport.dial import Dialled
 from boreas.transport.frames import (
     FileRequest,
     Frame,
+    Goodbye,
     Heartbeat,
     HeartbeatAnswer,
     Inventory,
@@ -321,3 +324,38 @@ async def test_a_log_that_was_announced_and_has_not_come_is_known_to_be_missing(
 
     assert house.keeper.misses_any_of([order.order_id])
     assert not house.keeper.has_all_of([order.order_id])
+
+
+async def test_a_revocation_that_nobody_told_of_is_found_by_looking(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "_LOOK_EVERY_SECONDS", 0.05)
+    dialled = await house.agent().dial()
+    await eventually(lambda: house.gateway.connected == 1)
+    known = await house.known()
+    assert known is not None
+    async with house.store.transaction() as tx:
+        await tx.agents.revoke(known.id, house.clock.now())
+
+    async with TaskGroup("test") as tasks:
+        tasks.start(house.gateway.keep_looking, name="looking")
+        async with asyncio.timeout(5):
+            closing = await dialled.session.wait_closed()
+    assert closing.code == CloseCode.REVOKED
+
+
+async def test_a_server_with_too_many_agents_says_goodbye_to_some_of_them(house: House) -> None:
+    await house.add_token(uses=4)
+    links = [await house.agent(f"n{number}").dial() for number in range(4)]
+    await eventually(lambda: house.gateway.connected == 4)
+    await house.gateway.hand_on_surplus()
+    assert all(link.session.closing is None for link in links)
+
+    async with house.store.transaction() as tx:
+        await tx.servers.register(ServerId("other"), address="there:1", lease_seconds=60)
+    await house.gateway.hand_on_surplus()
+    await house.gateway.hand_on_surplus()
+
+    # Those that were asked to go are not counted out yet; nobody is asked twice.
+    goodbyes = [await next_of(link, Goodbye) for link in links[:2]]
+    assert len(goodbyes) == 2

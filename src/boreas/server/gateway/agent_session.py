@@ -62,7 +62,6 @@ class AgentSession:
         "_heard",
         "_heard_at",
         "_intake",
-        "_is_busy",
         "_is_looking",
         "_must_look",
         "_parts",
@@ -71,6 +70,7 @@ class AgentSession:
         "_tasks",
         "agent_id",
         "instance",
+        "is_busy",
         "name",
     )
 
@@ -88,7 +88,8 @@ class AgentSession:
         self._must_look = self._is_looking = False
         self._heard = Hint()
         self._heard_at = parts.clock.monotonic()
-        self._is_busy = False
+        self.is_busy = False
+        """As it said last."""
         self._tasks: TaskGroup | None = None
 
     async def run(self) -> None:
@@ -138,9 +139,9 @@ class AgentSession:
         """End the link."""
         self._session.close(code, reason)
 
-    def say_goodbye(self, *, retry_after: float) -> None:
-        """The server leaves on purpose."""
-        self._say(Goodbye(reason="the server stops", retry_after=retry_after))
+    def say_goodbye(self, *, retry_after: float, reason: str = "the server stops") -> None:
+        """The agent shall come back after this time, to another server if there is one."""
+        self._say(Goodbye(reason=reason, retry_after=retry_after))
 
     def _say(self, frame: Frame) -> None:
         """For callers who are not this session's own tasks: a link that is gone is no news to them.
@@ -194,7 +195,7 @@ class AgentSession:
             case Report():
                 await self._report(frame)
             case Inventory(order_ids=order_ids, busy=busy):
-                self._is_busy = busy
+                self.is_busy = busy
                 await self._settle_inventory(order_ids)
             case Renew(csr_pem=csr_pem):
                 await self._renew(csr_pem)
@@ -208,7 +209,7 @@ class AgentSession:
                 raise ProtocolViolation(f"{type(frame).__name__} is not an agent's to say now")
 
     def _beat(self, beat: Heartbeat) -> None:
-        self._is_busy = beat.busy
+        self.is_busy = beat.busy
         self._parts.news.beat(self.agent_id, beat.facts)
         now = self._clock.now().timestamp()
         self._session.control.send(HeartbeatAnswer(sequence=beat.sequence, server_time=now))
@@ -280,7 +281,7 @@ class AgentSession:
 
     def close_if_silent(self) -> None:
         """End the link when the agent has said nothing for three beats, or five busy ones."""
-        limit = _SILENCE_BUSY if self._is_busy else _SILENCE_IDLE
+        limit = _SILENCE_BUSY if self.is_busy else _SILENCE_IDLE
         if self._clock.monotonic() - self._heard_at > limit:
             self._session.close(CloseCode.TIMED_OUT, f"nothing heard for {limit:.0f} s")
 

@@ -6,6 +6,7 @@ server are told by that server, which hears of it through the database.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import islice
 
 import structlog
 
@@ -17,6 +18,7 @@ from boreas.kit.ids import jittered
 from boreas.kit.tasks import TaskGroup
 from boreas.runtime.ports import CHANNEL_AGENTS, CHANNEL_OUTBOX, Store
 from boreas.server.gateway.agent_session import AgentSession
+from boreas.server.gateway.balance import surplus
 from boreas.server.gateway.doorkeeper import RegistryDoorkeeper
 from boreas.server.gateway.parts import GatewayParts
 from boreas.transport.admission import AdmittedAgent
@@ -30,6 +32,9 @@ log = structlog.get_logger(__name__)
 _RETURNS_PER_SECOND = 300
 _LOOK_EVERY_SECONDS = 5.0
 _LISTEN_FOR_SILENCE_SECONDS = 1.0
+BALANCE_EVERY_SECONDS = 15.0
+# An agent that comes back all the same cannot reach the others: leave it alone for so long.
+_STAYS_SECONDS = 3600.0
 
 
 class Gateway:
@@ -40,6 +45,7 @@ class Gateway:
         self._server_id = server_id
         self._store = store
         self._sessions: dict[AgentId, AgentSession] = {}
+        self._handed_on: dict[AgentId, float] = {}
 
     @asynccontextmanager
     async def reception(
@@ -95,6 +101,8 @@ class Gateway:
             await self._parts.clock.sleep(jittered(_LOOK_EVERY_SECONDS, by=0.2))
             try:
                 await self.fetch_promised()
+                for agent_id in await self._parts.registry.revoked_at(self._server_id):
+                    self.shut_out(agent_id)
             except (Unavailable, NoSpace) as outage:
                 log.warning("promises not seen", action="look_failed", reason=outage.message)
 
@@ -104,6 +112,27 @@ class Gateway:
             await self._parts.clock.sleep(_LISTEN_FOR_SILENCE_SECONDS)
             for session in list(self._sessions.values()):
                 session.close_if_silent()
+
+    async def keep_balance(self) -> None:
+        """Hand agents on to servers that have fewer, for ever."""
+        while True:
+            await self._parts.clock.sleep(jittered(BALANCE_EVERY_SECONDS, by=0.2))
+            try:
+                await self.hand_on_surplus()
+            except (Unavailable, NoSpace) as outage:
+                log.warning("balance not seen", action="look_failed", reason=outage.message)
+
+    async def hand_on_surplus(self) -> None:
+        """Say goodbye to as many idle agents as this server has more than its share."""
+        agents = await self._parts.registry.agents_of_servers()
+        count, now = surplus(self._server_id, agents), self._parts.clock.monotonic()
+        stays = {it for it, when in self._handed_on.items() if now - when < _STAYS_SECONDS}
+        self._handed_on = {it: self._handed_on[it] for it in stays}
+        idle = (it for it in self._sessions.values() if not it.is_busy)
+        for session in islice((it for it in idle if it.agent_id not in stays), count):
+            log.info("agent handed on", action="agent_handed_on", agent=session.name)
+            self._handed_on[session.agent_id] = now
+            session.say_goodbye(retry_after=0.0, reason="another server has fewer agents")
 
     async def fetch_promised(self) -> None:
         """Have every agent here fetch what it has not acknowledged; what was sent is not resent."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from boreas.domain.fleet import Agent
-from boreas.domain.ids import AgentId, ExecutionId, OrderId
+from boreas.domain.ids import AgentId, ExecutionId, OrderId, ServerId
 from boreas.domain.outbox import OutboxRow, Place
 
 
@@ -38,6 +38,14 @@ class Registry(Protocol):
 
     async def unfinished_orders(self, agent_id: AgentId) -> Sequence[OrderId]:
         """Orders the agent acknowledged and has not finished."""
+        ...
+
+    async def agents_of_servers(self) -> Mapping[ServerId, int]:
+        """How many agents hang on each server that lives."""
+        ...
+
+    async def revoked_at(self, server_id: ServerId) -> Sequence[AgentId]:
+        """Agents that hang there although they were revoked."""
         ...
 
     async def server_addresses(self) -> Sequence[str]:
