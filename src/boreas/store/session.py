@@ -21,6 +21,7 @@ from boreas.store.access import SqlApiTokens, SqlLoginAttempts, SqlSessions, Sql
 from boreas.store.agents import SqlAgentLinks
 from boreas.store.announcements import Crier
 from boreas.store.audit import SqlAudit, write_notes
+from boreas.store.credentials import SqlCredentials, SqlCredentialUses
 from boreas.store.deployments import SqlDeploymentWork
 from boreas.store.engines import (
     LONGEST_WAIT_SECONDS,
@@ -78,6 +79,8 @@ class SqlTransaction:
         self.idempotency = SqlIdempotency(unit)
         self.meta = SqlMeta(unit)
         self.secrets = SqlSecrets(unit)
+        self.credentials = SqlCredentials(unit)
+        self.credential_uses = SqlCredentialUses(unit)
         self.members = SqlMembers(unit)
         self.places = SqlPlaces(unit)
         self.audit = SqlAudit(unit, clock)

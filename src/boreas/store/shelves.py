@@ -3,6 +3,7 @@
 from typing import Final
 
 from boreas.domain.access import ApiToken, Session, User
+from boreas.domain.credentials import Credential
 from boreas.domain.fleet import Agent, EnrolToken, Target
 from boreas.domain.permissions import Member
 from boreas.domain.projects import Application, Environment, Project, Version
@@ -83,4 +84,10 @@ MEMBERS: Final = Shelf(
 )
 VARIABLES: Final = Shelf(
     noun="variable", kind=Variable, table=release_tables.variables, parent="owner_id"
+)
+CREDENTIALS: Final = Shelf(
+    noun="credential",
+    kind=Credential,
+    table=release_tables.credentials,
+    parent="owner",
 )
