@@ -39,6 +39,8 @@ class Permission(StrEnum):
     """Change the project and its applications, environments, targets, variables, credentials."""
     OVERRIDE = "override"
     """Skip a task, ignore a target, block a version, jump over a rule."""
+    SKIP_ORDER = "skip_order"
+    """Deploy a version where it was not yet promoted to."""
     SEE_AUDIT = "see_audit"
     MANAGE_MEMBERS = "manage_members"
     REMOVE_PROJECT = "remove_project"
@@ -57,6 +59,7 @@ MATRIX: Final[Mapping[Permission, frozenset[Role]]] = {
     Permission.BUILD: _DEVELOPERS,
     Permission.CONFIGURE: _MAINTAINERS,
     Permission.OVERRIDE: _MAINTAINERS,
+    Permission.SKIP_ORDER: _OWNERS,
     Permission.SEE_AUDIT: _MAINTAINERS,
     Permission.MANAGE_MEMBERS: _OWNERS,
     Permission.REMOVE_PROJECT: _OWNERS,

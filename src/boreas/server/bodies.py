@@ -23,6 +23,9 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from boreas.domain.configuration import check_config
+from boreas.domain.errors import InvalidInput
+
 T = TypeVar("T")
 
 
@@ -158,3 +161,15 @@ def _a_text(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_a_text)]
 """Free words, several lines allowed."""
+
+
+def _a_config(document: dict[str, Any]) -> dict[str, Any]:
+    try:
+        check_config(document)
+    except InvalidInput as error:
+        raise ValueError(f"{error.fields[0].problem}; {error.fields[0].mend}") from None
+    return document
+
+
+ConfigDocument = Annotated[dict[str, Any], AfterValidator(_a_config)]
+"""Configuration of one level; the levels are merged deeply, the nearest to the target wins."""

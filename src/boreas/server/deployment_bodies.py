@@ -152,6 +152,12 @@ class PlacedTaskBody(TaskFields):
     id: TaskIdText
 
 
+class OverrideBody(V1Body):
+    """An owner's word that the order of promotion does not count this time, and why."""
+
+    reason: Text = Field(min_length=1)
+
+
 class DeploymentBody(V1Body):
     """A new deployment. `applicationIds` left out: every application of the project."""
 
@@ -166,6 +172,7 @@ class DeploymentBody(V1Body):
     deploy_at: UtcMoment | None = None
     expire_at: UtcMoment | None = None
     dry_run: Flag = False
+    override: OverrideBody | None = None
 
     @model_validator(mode="after")
     def _can_begin(self) -> Self:

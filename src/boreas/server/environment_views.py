@@ -1,5 +1,7 @@
 """How an environment is shown."""
 
+from typing import Any
+
 from boreas.domain.projects import EnvironmentKind, QueuePolicy
 from boreas.server.bodies import Moment, View
 from boreas.server.window_bodies import ApprovalPolicyView, WindowView
@@ -24,4 +26,5 @@ class EnvironmentView(View):
     approval_policy: ApprovalPolicyView
     windows: list[WindowView]
     lock: LockView | None
+    config: dict[str, Any]
     created_at: Moment

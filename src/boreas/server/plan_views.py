@@ -2,12 +2,15 @@
 
 from typing import Any
 
+from pydantic import Field
+
 from boreas.domain.deployments import Deployment
 from boreas.engine.explain import describe_plan
 from boreas.engine.plan import Ground
 from boreas.engine.preview import PlanPreview
 from boreas.server.bodies import V1View
 from boreas.server.deployment_views import Names
+from boreas.server.plan_inputs import InputChangeView, RefusalView
 from boreas.server.strategy_bodies import strategy_view
 
 
@@ -70,6 +73,8 @@ class PlanView(V1View):
     offline: list[str]
     holds: list[str]
     warnings: list[WarningView]
+    inputs: list[InputChangeView] = Field(default_factory=list)
+    refusals: list[RefusalView] = Field(default_factory=list)
     text: str
 
 

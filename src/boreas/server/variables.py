@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from boreas.domain.configuration import Config, ConfigOrigins, check_config, merged, resolved_config
+from boreas.domain.errors import NotFound
 from boreas.domain.ids import ApplicationId
 from boreas.domain.projects import Application, Environment, Project, Version
 from boreas.domain.variables import (
@@ -109,3 +110,31 @@ async def read_levels(
         environment=environment,
         variables=await tx.variables.of_levels(owners),
     )
+
+
+async def named_environment(
+    tx: Transaction, project_id: str, wanted: str | None
+) -> Environment | None:
+    """The project's environment of this name or id; `NotFound`."""
+    if wanted is None:
+        return None
+    found = await tx.environments.find(wanted)
+    if found is None or found.project_id != project_id:
+        found = await tx.environments.named(wanted, within=project_id)
+    if found is None:
+        raise NotFound(f"There is no environment `{wanted}` in this project.")
+    return found
+
+
+async def named_application(
+    tx: Transaction, project_id: str, wanted: str | None
+) -> Application | None:
+    """The project's application of this name or id; `NotFound`."""
+    if wanted is None:
+        return None
+    found = await tx.applications.find(wanted)
+    if found is None or found.project_id != project_id:
+        found = await tx.applications.named(wanted, within=project_id)
+    if found is None:
+        raise NotFound(f"There is no application `{wanted}` in this project.")
+    return found

@@ -13,7 +13,7 @@ from boreas.domain.permissions import Permission
 from boreas.domain.projects import Application
 from boreas.domain.specs import check_application
 from boreas.server.auth.permits import Configurer, Seer
-from boreas.server.bodies import Body, Moment, Name, Page, View, Whole
+from boreas.server.bodies import Body, ConfigDocument, Moment, Name, Page, View, Whole
 from boreas.server.creation import Creating
 from boreas.server.paging import USUAL, Cursor, Limit
 from boreas.server.services import Services
@@ -29,6 +29,8 @@ class ApplicationBody(Body):
     driver: DriverKind
     spec: dict[str, Any]
     health_check: dict[str, Any] | None = None
+    config: ConfigDocument = Field(default_factory=dict)
+    git_credential_id: str | None = None
     position: Whole | None = Field(default=None, ge=0, le=1_000_000)
 
 
@@ -39,6 +41,8 @@ class ApplicationPatch(Body):
     driver: DriverKind | None = None
     spec: dict[str, Any] | None = None
     health_check: dict[str, Any] | None = None
+    config: ConfigDocument | None = None
+    git_credential_id: str | None = None
     position: Whole | None = Field(default=None, ge=0, le=1_000_000)
 
 
@@ -51,6 +55,8 @@ class ApplicationView(View):
     driver: DriverKind
     spec: dict[str, Any]
     health_check: dict[str, Any] | None
+    config: dict[str, Any]
+    git_credential_id: str | None
     position: int
     created_at: Moment
     updated_at: Moment
@@ -72,6 +78,8 @@ def _view(application: Application) -> ApplicationView:
         driver=application.driver,
         spec=dict(application.spec),
         health_check=health_check_view(application.health_check),
+        config=dict(application.config),
+        git_credential_id=application.git_credential_id,
         position=application.position,
         created_at=application.created_at,
         updated_at=application.updated_at,
@@ -96,6 +104,8 @@ async def create_application(
         driver=body.driver,
         spec=body.spec,
         health_check=parse_health_check(body.health_check, body.driver),
+        config=body.config,
+        git_credential_id=body.git_credential_id,
         position=body.position or 0,
         created_at=now,
         updated_at=now,
@@ -181,7 +191,7 @@ async def change_application(
 
 
 def _changed(before: Application, given: dict[str, Any]) -> Application:
-    """The application with these parts; `null` means none for the check, unchanged for the rest."""
+    """The application with these parts; `null` means none for check and credential."""
     driver = given.get("driver") or before.driver
     spec = given.get("spec") or before.spec
     check = given.get("health_check", health_check_view(before.health_check))
@@ -192,6 +202,8 @@ def _changed(before: Application, given: dict[str, Any]) -> Application:
         driver=driver,
         spec=spec,
         health_check=parse_health_check(check, driver),
+        config=before.config if given.get("config") is None else given["config"],
+        git_credential_id=given.get("git_credential_id", before.git_credential_id),
         position=before.position if given.get("position") is None else given["position"],
     )
 

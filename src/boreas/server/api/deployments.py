@@ -30,7 +30,9 @@ from boreas.server.deployment_views import (
 )
 from boreas.server.ground import Frozen, Site, freeze, read_site
 from boreas.server.paging import USUAL, Cursor, Limit
+from boreas.server.plan_inputs import read_inputs
 from boreas.server.plan_views import PlanView, plan_view
+from boreas.server.promotion import enforce
 from boreas.server.services import ServiceBundle, Services
 from boreas.server.showing import load, shown, shown_list
 from boreas.server.strategy_bodies import strategy_of
@@ -62,6 +64,7 @@ async def create_deployment(
     view = detail_view(deployment, frozen.names, now, {})
 
     async def make(tx: Transaction) -> DeploymentDetailView:
+        await enforce(tx, caller, deployment, body.override)
         stored = await tx.deployments.create(deployment, frozen.releases, frozen.views, wake_at=now)
         await announce(tx, stored)
         return view.model_copy(update={"number": stored.number})
@@ -79,9 +82,11 @@ async def _dry_run(body: DeploymentBody, by: str, services: ServiceBundle) -> Re
         agents = await _agents_of(tx, frozen)
         live = {it.release_id for it in frozen.ground.live.values() if it.release_id}
         releases = await tx.deployments.release_views(live)
+        inputs = await read_inputs(tx, deployment, frozen)
     preview = plan_preview(deployment, frozen.ground, agents, frozen.rules)
     versions = {str(id_): view.version for id_, view in releases.items()}
     view = plan_view(deployment, frozen.ground, preview, frozen.names, versions)
+    view = view.model_copy(update=inputs)
     return Response(view.model_dump_json(by_alias=True), media_type="application/json")
 
 

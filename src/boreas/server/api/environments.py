@@ -10,7 +10,7 @@ from boreas.domain.ids import EnvironmentId, ProjectId
 from boreas.domain.permissions import Permission
 from boreas.domain.projects import Environment, EnvironmentKind, QueuePolicy
 from boreas.server.auth.permits import Configurer, Seer
-from boreas.server.bodies import Body, Name, Page
+from boreas.server.bodies import Body, ConfigDocument, Name, Page
 from boreas.server.creation import Creating
 from boreas.server.environment_views import EnvironmentView
 from boreas.server.paging import USUAL, Cursor, Limit
@@ -35,6 +35,7 @@ class EnvironmentBody(Body):
     queue_policy: QueuePolicy = QueuePolicy.QUEUE
     approval_policy: ApprovalPolicyBody = ApprovalPolicyBody()
     windows: WindowBodies = Field(default_factory=list)
+    config: ConfigDocument = Field(default_factory=dict)
 
 
 class EnvironmentPatch(Body):
@@ -45,6 +46,7 @@ class EnvironmentPatch(Body):
     queue_policy: QueuePolicy | None = None
     approval_policy: ApprovalPolicyBody | None = None
     windows: WindowBodies | None = None
+    config: ConfigDocument | None = None
 
 
 @router.post("/projects/{project_id}/environments", status_code=201, response_model=EnvironmentView)
@@ -64,6 +66,7 @@ async def create_environment(
         queue_policy=body.queue_policy,
         approval_policy=policy_of(body.approval_policy),
         windows=windows_of(body.windows),
+        config=body.config,
         created_at=services.clock.now(),
     )
 

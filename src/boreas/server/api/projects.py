@@ -1,15 +1,19 @@
 """Projects: what owns applications, environments and versions."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
+from pydantic import Field
 
-from boreas.domain.ids import ProjectId
+from boreas.domain.errors import invalid
+from boreas.domain.ids import EnvironmentId, ProjectId
 from boreas.domain.permissions import Member, Permission, Role
 from boreas.domain.projects import Project
 from boreas.server.auth.callers import AnyUser, Themself
 from boreas.server.auth.permits import Configurer, ProjectRemover, Seer
-from boreas.server.bodies import Body, Moment, Name, Page, Text, View
+from boreas.server.bodies import Body, ConfigDocument, Moment, Name, Page, Text, View
 from boreas.server.creation import Creating
 from boreas.server.paging import USUAL, Cursor, Limit
 from boreas.server.services import Services
@@ -18,11 +22,17 @@ from boreas.store import SqlTransaction as Transaction
 router = APIRouter(prefix="/api/release/projects", tags=["projects"])
 
 
+PromotionOrder = Annotated[list[str], Field(max_length=100)]
+"""Environments by name or id: a version goes into one only after it succeeded in those before."""
+
+
 class ProjectBody(Body):
     """A whole project."""
 
     name: Name
     description: Text = ""
+    config: ConfigDocument = Field(default_factory=dict)
+    promotion_order: PromotionOrder = Field(default_factory=list)
 
 
 class ProjectPatch(Body):
@@ -30,6 +40,8 @@ class ProjectPatch(Body):
 
     name: Name | None = None
     description: Text | None = None
+    config: ConfigDocument | None = None
+    promotion_order: PromotionOrder | None = None
 
 
 class ProjectView(View):
@@ -38,6 +50,8 @@ class ProjectView(View):
     id: str
     name: str
     description: str
+    config: dict[str, Any]
+    promotion_order: list[str]
     created_at: Moment
     created_by: str
 
@@ -51,6 +65,7 @@ async def create_project(
         id=ProjectId(services.ids("prj")),
         name=body.name,
         description=body.description,
+        config=body.config,
         created_at=services.clock.now(),
         created_by=caller.name,
     )
@@ -65,6 +80,7 @@ async def create_project(
 
     async def make(tx: Transaction) -> ProjectView:
         await tx.projects.add(project)
+        await _in_order(tx, project.id, body.promotion_order)
         await tx.members.add(owner)
         await tx.audit.note(
             caller, "project.create", "project", project.id, project_id=project.id, after=project
@@ -97,7 +113,7 @@ async def replace_project(
     project_id: ProjectId, body: ProjectBody, caller: Configurer, services: Services
 ) -> ProjectView:
     """Set everything that can be set."""
-    patch = ProjectPatch(name=body.name, description=body.description)
+    patch = ProjectPatch.model_validate(body.model_dump())
     return await change_project(project_id, patch, caller, services)
 
 
@@ -109,7 +125,10 @@ async def change_project(
     async with services.store.transaction() as tx:
         await caller.must(tx, Permission.CONFIGURE, project_id)
         before = await tx.projects.get(project_id)
-        after = replace(before, **body.model_dump(exclude_none=True))
+        given = body.model_dump(exclude_none=True)
+        if body.promotion_order is not None:
+            given["promotion_order"] = await _in_order(tx, project_id, body.promotion_order)
+        after = replace(before, **given)
         await tx.projects.change(after)
         await tx.audit.note(
             caller,
@@ -121,6 +140,23 @@ async def change_project(
             after=after,
         )
     return ProjectView.model_validate(after)
+
+
+async def _in_order(
+    tx: Transaction, project_id: str, wanted: Sequence[str]
+) -> tuple[EnvironmentId, ...]:
+    """The environments of these names or ids, each of which must stand there once."""
+    known = {it.name: it.id for it in await tx.environments.all(within=project_id)}
+    known |= {str(id_): id_ for id_ in known.values()}
+    found: list[EnvironmentId] = []
+    for index, each in enumerate(wanted):
+        if each not in known:
+            mend = "write the name or id of an environment of this project"
+            raise invalid(f"promotion_order[{index}]", f"there is no environment {each!r}", mend)
+        if known[each] in found:
+            raise invalid(f"promotion_order[{index}]", f"{each!r} is there twice", "keep one")
+        found.append(known[each])
+    return tuple(found)
 
 
 @router.delete("/{project_id}", status_code=204)

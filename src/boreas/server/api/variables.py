@@ -8,7 +8,7 @@ from boreas.domain.deployments import Task
 from boreas.domain.errors import NotFound
 from boreas.domain.ids import ApplicationId, DeploymentId, EnvironmentId, ProjectId, ReleaseId
 from boreas.domain.orders import ReleaseBody
-from boreas.domain.projects import Application, Environment
+from boreas.domain.projects import Environment
 from boreas.domain.variables import Level, LevelKind, Origin, plain_settings, task_variables
 from boreas.server.auth.permits import Configurer, Seer
 from boreas.server.bodies import V1View
@@ -24,7 +24,7 @@ from boreas.server.variable_views import (
     resolution_view,
     snapshot_views,
 )
-from boreas.server.variables import read_levels
+from boreas.server.variables import named_application, named_environment, read_levels
 from boreas.store import SqlTransaction as Transaction
 
 router = APIRouter(prefix="/api/release", tags=["variables"])
@@ -120,9 +120,9 @@ async def resolve_variables(
     """What a new deployment would get: each value, where it comes from and what it overrode."""
     async with services.store.reading() as tx:
         project = await tx.projects.get(project_id)
-        where = await _named_environment(tx, project_id, environment)
+        where = await named_environment(tx, project_id, environment)
         own = await _task(tx, project_id, task, where)
-        app = await _named_application(
+        app = await named_application(
             tx, project_id, application or (None if own is None else own.application_id)
         )
         levels = await read_levels(tx, project, where, [app.id] if app else [])
@@ -134,32 +134,6 @@ async def resolve_variables(
 def _level_of(task: Task) -> Level:
     settings = plain_settings(task_variables(task.payload))
     return Level(origin=Origin(kind=LevelKind.TASK, name=task.id), settings=settings)
-
-
-async def _named_environment(
-    tx: Transaction, project_id: str, wanted: str | None
-) -> Environment | None:
-    if wanted is None:
-        return None
-    found = await tx.environments.find(wanted)
-    if found is None or found.project_id != project_id:
-        found = await tx.environments.named(wanted, within=project_id)
-    if found is None:
-        raise NotFound(f"There is no environment `{wanted}` in this project.")
-    return found
-
-
-async def _named_application(
-    tx: Transaction, project_id: str, wanted: str | None
-) -> Application | None:
-    if wanted is None:
-        return None
-    found = await tx.applications.find(wanted)
-    if found is None or found.project_id != project_id:
-        found = await tx.applications.named(wanted, within=project_id)
-    if found is None:
-        raise NotFound(f"There is no application `{wanted}` in this project.")
-    return found
 
 
 async def _task(

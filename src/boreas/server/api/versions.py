@@ -12,7 +12,7 @@ from boreas.domain.orders import GitRef
 from boreas.domain.permissions import Permission
 from boreas.domain.projects import Version
 from boreas.server.auth.permits import Builder, Configurer, Seer
-from boreas.server.bodies import Body, Moment, Name, Page, View
+from boreas.server.bodies import Body, ConfigDocument, Moment, Name, Page, View
 from boreas.server.creation import Creating
 from boreas.server.paging import USUAL, Cursor, Limit
 from boreas.server.services import Services
@@ -40,8 +40,9 @@ class VersionBody(Body):
 
     name: Name
     git: GitBody | None = None
+    git_credential_id: str | None = None
     artifacts: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    config: dict[str, Any] = Field(default_factory=dict)
+    config: ConfigDocument = Field(default_factory=dict)
 
 
 class GitView(View):
@@ -52,6 +53,14 @@ class GitView(View):
     commit: str | None
 
 
+class BlockView(View):
+    """Why it may go nowhere new, and who said so."""
+
+    reason: str
+    by: str
+    at: Moment
+
+
 class VersionView(View):
     """A version."""
 
@@ -59,9 +68,11 @@ class VersionView(View):
     project_id: str
     name: str
     git: GitView | None
+    git_credential_id: str | None
     artifacts: dict[str, dict[str, Any]]
     config: dict[str, Any]
     source: str
+    blocked: BlockView | None
     created_at: Moment
     created_by: str
 
@@ -86,6 +97,7 @@ async def create_version(
         name=body.name,
         sequence=0,
         git=git,
+        git_credential_id=body.git_credential_id,
         artifacts=body.artifacts,
         config=body.config,
         created_at=services.clock.now(),
