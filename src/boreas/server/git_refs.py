@@ -66,7 +66,7 @@ class LsRemote:
             self._running -= 1
 
     async def _run(self, repository: str, ref: str) -> str:
-        pin = await self._pinned(repository)
+        pin = await pin_of(self._outbound, repository)
         try:
             process = await asyncio.create_subprocess_exec(
                 *argv_for(repository, ref, pin),
@@ -93,18 +93,6 @@ class LsRemote:
             raise _refused_by_git(complaint)
         return said.decode(errors="replace")
 
-    async def _pinned(self, repository: str) -> "Pin | None":
-        """Whom git shall connect to; None for a repository on this machine's disk."""
-        place = place_of(repository)
-        if place.scheme == "file":
-            return None
-        found = _HOST_AND_PORT.fullmatch(place.host)
-        if found is None:
-            raise invalid("git.repository", f"{place.host!r} is not HOST or HOST:PORT")
-        host, port = found["host"], int(found["port"] or _PORTS[place.scheme])
-        address = await self._outbound.address_of(host, port, field="git.repository")
-        return Pin(host=host, port=port, address=address)
-
 
 _HOST_AND_PORT: Final = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
 _PORTS: Final = {"https": 443, "http": 80, "ssh": 22}
@@ -117,6 +105,19 @@ class Pin:
     host: str
     port: int
     address: str
+
+
+async def pin_of(outbound: Outbound, repository: str) -> Pin | None:
+    """Whom git shall connect to; None for a repository on this machine's disk."""
+    place = place_of(repository)
+    if place.scheme == "file":
+        return None
+    found = _HOST_AND_PORT.fullmatch(place.host)
+    if found is None:
+        raise invalid("git.repository", f"{place.host!r} is not HOST or HOST:PORT")
+    host, port = found["host"], int(found["port"] or _PORTS[place.scheme])
+    address = await outbound.address_of(host, port, field="git.repository")
+    return Pin(host=host, port=port, address=address)
 
 
 async def _output_of(process: Process) -> tuple[bytes, bytes]:
