@@ -20,6 +20,7 @@ from torture.tally import Tally
 
 STUCK_AFTER_SECONDS = 150.0
 LOG_COMPLETE_WITHIN_SECONDS = 60.0
+"""For all logs together, once the work is over."""
 BAD_EVERY = 4
 """Each so-manieth version of a lane fails on one target and must be taken back everywhere."""
 
@@ -88,6 +89,7 @@ class CountingWork:
         self.check_lines = check_lines
         self._client = EachThread([server.url for server in whole.servers], whole.token)
         self._stop = threading.Event()
+        self._patience_ends = 0.0
         self.lanes = [self._lane(number, printing.pause) for number in range(lanes)]
 
     @property
@@ -165,6 +167,7 @@ class CountingWork:
 
     def settle(self) -> None:
         """Hold every deployment against the notes and its log."""
+        self._patience_ends = time.monotonic() + LOG_COMPLETE_WITHIN_SECONDS
         for lane in self.lanes:
             runs = lane.runs()
             for deployment, wanted in lane.made:
@@ -192,11 +195,10 @@ class CountingWork:
 
     def _settle_lines(self, shown: Any) -> None:
         ended = [it for it in _executions(shown) if it["state"] in ("success", "failed")]
-        end = time.monotonic() + LOG_COMPLETE_WITHIN_SECONDS
         while True:
             printed = self._printed(shown)
             there = all(len(printed.get(it["id"], ())) >= self.lines for it in ended)
-            if there or time.monotonic() > end:
+            if there or time.monotonic() > self._patience_ends:
                 break
             time.sleep(0.3)
         for execution in ended:

@@ -1,16 +1,14 @@
-"""The database goes away for a while, or is shared by servers that die."""
+"""The database goes away for a while."""
 
 import contextlib
-import random
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from tests.support.installation import Installation, Server
+from tests.support.installation import Installation
 
 from torture.api import Api
 from torture.counting import CountingWork
@@ -111,75 +109,3 @@ def _must_write_again(api: Api, tally: Tally) -> None:
     began = time.monotonic()
     api.create("/api/release/projects", {"name": f"again{began:.6f}"})
     tally.slowest("writing", time.monotonic() - began)
-
-
-# --- several servers ------------------------------------------------------------------------------
-
-
-def kill_one_of_many(directory: Path, dose: Dose) -> Tally:
-    """Three servers on one PostgreSQL; they are killed and added at random, one always stays."""
-    tally, dice = Tally(fault="kill_one_of_many"), dose.dice()
-    with (
-        postgres() as cluster,
-        installation(directory, agents=6, servers=3, database_url=cluster.new_database()) as whole,
-    ):
-        work = CountingWork(whole, tally, lanes=4, check_lines=False)
-        names = {agent.name for agent in whole.agents}
-        with work.running(), _asked_whether_alive(whole, tally):
-            for _ in dose.turns():
-                time.sleep(dice.uniform(0.5, 4))
-                _kill_or_add(whole.servers, dice, tally)
-            for server in whole.servers:
-                _start_if_dead(server)
-            returns = Returns(Api([server.url for server in whole.servers], whole.token), tally)
-            began = time.monotonic()
-            if not returns.all_online(names, at_most=60):
-                tally.add(stuck=1, problem="agents were not all back")
-            tally.slowest("online", time.monotonic() - began)
-        work.settle()
-    return tally
-
-
-def _kill_or_add(servers: list[Server], dice: random.Random, tally: Tally) -> None:
-    alive = [server for server in servers if _is_alive(server)]
-    dead = [server for server in servers if not _is_alive(server)]
-    if dead and (len(alive) == 1 or dice.random() < 0.5):
-        began = time.monotonic()
-        dice.choice(dead).start()
-        tally.slowest("ready", time.monotonic() - began)
-    else:
-        dice.choice(alive).kill()
-        tally.add(tried=1)
-
-
-def _start_if_dead(server: Server) -> None:
-    if not _is_alive(server):
-        server.start()
-
-
-def _is_alive(server: Server) -> bool:
-    return server.process is not None and server.process.poll() is None
-
-
-@contextmanager
-def _asked_whether_alive(whole: Installation, tally: Tally) -> Iterator[None]:
-    """Meanwhile notes for how long no deployment moved on: a takeover that takes too long shows."""
-    ended = threading.Event()
-
-    def look() -> None:
-        api = Api([server.url for server in whole.servers], whole.token)
-        last, since = "", time.monotonic()
-        while not ended.wait(0.3):
-            page = api.get("/api/v1/deployments?limit=50")["items"]
-            picture = str([(it["id"], it["status"], it["progress"]) for it in page])
-            if picture != last:
-                tally.slowest("standstill", time.monotonic() - since)
-                last, since = picture, time.monotonic()
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()

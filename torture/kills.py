@@ -18,10 +18,10 @@ from torture.site import (
 from torture.tally import Dose, Tally
 
 AGENTS = 4
-IDLE_LOOK_EVERY = 12
+IDLE_LOOK_EVERY = 25
 """Idle agents take up to half a minute: only some kills wait for them."""
 
-WORK_LOOK_EVERY = 4
+WORK_LOOK_EVERY = 5
 
 
 def kill_server(directory: Path, dose: Dose) -> Tally:
@@ -34,9 +34,9 @@ def kill_server(directory: Path, dose: Dose) -> Tally:
         returns = Returns(Api([whole.url], whole.token), tally)
         with work.running():
             for turn in dose.turns():
-                time.sleep(dice.uniform(0.1, 2.5))
+                time.sleep(dice.uniform(0.05, 1.5))
                 busy = work.busy()
-                away = dice.choice((0.0, 0.0, dice.uniform(0, 3)))
+                away = dice.choice((0.0, 0.0, 0.0, dice.uniform(0, 3)))
                 killed, ready = restart(whole.servers[0], tally, away=away)
                 tally.add(tried=1)
                 returns.await_all(busy, since=killed, ready=ready, kind="busy")
@@ -58,11 +58,11 @@ def kill_agent(directory: Path, dose: Dose) -> Tally:
         returns = Returns(Api([whole.url], whole.token), tally)
         with work.running():
             for _ in dose.turns():
-                time.sleep(dice.uniform(0.1, 1.5))
+                time.sleep(dice.uniform(0.05, 1.0))
                 agent = dice.choice(whole.agents)
                 killed = time.time()  # noqa: TID251 - compared with what the server says
                 agent.kill()
-                time.sleep(dice.choice((0.0, 0.0, dice.uniform(0, 3))))
+                time.sleep(dice.choice((0.0, 0.0, 0.0, dice.uniform(0, 3))))
                 started = time.time()  # noqa: TID251
                 agent.start()
                 tally.add(tried=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.journeys.faults import must_come_to_nothing
 from tests.support.postgres import postgres_binaries
-from torture import databases, kills
+from torture import kills, many
 
 needs_postgres = pytest.mark.skipif(
     postgres_binaries() is None, reason="no PostgreSQL binaries in /usr/lib/postgresql"
@@ -25,4 +25,4 @@ def test_agents_that_are_killed_again_and_again_lose_and_double_nothing(tmp_path
 
 @needs_postgres
 def test_three_servers_on_one_postgresql_may_die_one_after_the_other(tmp_path: Path) -> None:
-    must_come_to_nothing(databases.kill_one_of_many, tmp_path, rounds=3)
+    must_come_to_nothing(many.kill_one_of_many, tmp_path, rounds=3)
