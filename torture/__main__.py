@@ -53,6 +53,7 @@ FAULTS = {
     "hostile_agents": Fault(crowds.hostile_agents, rounds=5, share=15),
     "silent_readers": Fault(crowds.silent_readers, rounds=2, share=20),
     "wrong_clock": Fault(clocks.wrong_clock, rounds=1, share=10),
+    "jump_server_clock": Fault(clocks.jump_server_clock, rounds=3, share=20),
     "races_on_sqlite": Fault(races.races_on_sqlite, rounds=1000, share=40),
     "races_on_postgres": Fault(races.races_on_postgres, rounds=1000, share=40),
 }

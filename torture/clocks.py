@@ -1,4 +1,4 @@
-"""An agent whose clock is a day off: the server's time rules.
+"""An agent whose clock is a day off: the server's time rules. A server whose clock jumps.
 
 The wrong clock comes from a `sitecustomize` that is put before everything else in the process.
 """
@@ -14,10 +14,14 @@ from typing import Any
 
 from tests.support.installation import Installation
 
+from torture.api import Api
+from torture.counting import CountingWork
 from torture.site import holds_within, installation
 from torture.tally import Dose, Tally
 
+AGENTS = 3
 DAY_SECONDS = 24 * 3600
+JUMP_SECONDS = 3600
 
 _WRONG_CLOCK = """
 import datetime, time
@@ -39,6 +43,18 @@ class datetime_(_Real):
 time.time = lambda: _real_time() + SHIFT
 time.time_ns = lambda: _real_time_ns() + SHIFT * 1_000_000_000
 datetime.datetime = datetime_
+"""
+
+_JUMPY_CLOCK = """
+import mmap
+from datetime import timedelta
+
+from boreas.kit.clock import SystemClock
+
+with open({file!r}, "rb") as _file:
+    _shift = mmap.mmap(_file.fileno(), 16, prot=mmap.PROT_READ)
+_real_now = SystemClock.now
+SystemClock.now = lambda self: _real_now(self) + timedelta(seconds=int(_shift[:16]))
 """
 
 
@@ -99,3 +115,60 @@ def _agent_with_wrong_clock(
     finally:
         process.kill()
         process.wait()
+
+
+# --- the server's ---------------------------------------------------------------------------------
+
+
+def jump_server_clock(directory: Path, dose: Dose) -> Tally:
+    """An hour ahead, back, an hour behind, and back again, while deployments run."""
+    tally, dice = Tally(fault="jump_server_clock"), dose.dice()
+    whole = Installation(directory)
+    clock = _JumpyClock(directory / "clock")
+    try:
+        whole.add_server(before=clock.before)
+        whole.add_agents(AGENTS)
+        whole.make_project()
+        work = CountingWork(whole, tally)
+        api = Api([whole.url], whole.token)
+        with work.running():
+            for _ in dose.turns():
+                for seconds in (JUMP_SECONDS, 0, -JUMP_SECONDS, 0):
+                    time.sleep(dice.uniform(1, 4))
+                    clock.jump_to(seconds)
+                    began = time.monotonic()
+                    api.create("/api/release/projects", {"name": f"p{began:.6f}"})
+                    tally.slowest("writing", time.monotonic() - began)
+                    tally.add(tried=1)
+                _must_go_on(work, tally)
+        work.settle()
+    finally:
+        whole.stop()
+    return tally
+
+
+def _must_go_on(work: CountingWork, tally: Tally) -> None:
+    """Every lane ends a deployment after the last jump."""
+    before = {lane.name: len(lane.made) for lane in work.lanes}
+    goes_on = holds_within(
+        90, lambda: all(len(lane.made) > before[lane.name] for lane in work.lanes)
+    )
+    if not goes_on:
+        tally.add(stuck=1, problem="work did not go on after the jumps")
+
+
+class _JumpyClock:
+    """What a server that is started with it takes for the time."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir()
+        self._file = directory / "shift"
+        self._file.write_text(f"{0:16d}")
+        (directory / "sitecustomize.py").write_text(_JUMPY_CLOCK.format(file=str(self._file)))
+        path = ":".join([str(directory), *filter(None, sys.path)])
+        self.before = ("env", f"PYTHONPATH={path}")
+
+    def jump_to(self, seconds: int) -> None:
+        """So much beside the true time from now on."""
+        with self._file.open("r+b") as file:
+            file.write(f"{seconds:16d}".encode())

@@ -41,6 +41,8 @@ class Server:
     http: int = field(default_factory=free_port)
     quic: int = field(default_factory=free_port)
     options: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+    """Words of the command line before all others: `env` with something, say."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -51,7 +53,8 @@ class Server:
         """Returns when it says that it is ready."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         argv = [
-            *(sys.executable, "-m", "boreas", "server", "--data-dir", str(self.data_dir)),
+            *(*self.before, sys.executable, "-m", "boreas", "server"),
+            *("--data-dir", str(self.data_dir)),
             *("--http", f"127.0.0.1:{self.http}", "--quic", f"127.0.0.1:{self.quic}"),
             *("--allow-inner", "127.0.0.0/8"),
             *(("--database-url", self.database_url) if self.database_url else ()),

@@ -6,7 +6,6 @@ server are told by that server, which hears of it through the database.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from itertools import islice
 
 import structlog
 
@@ -33,8 +32,9 @@ _RETURNS_PER_SECOND = 300
 _LOOK_EVERY_SECONDS = 5.0
 _LISTEN_FOR_SILENCE_SECONDS = 1.0
 BALANCE_EVERY_SECONDS = 15.0
-# An agent that comes back all the same cannot reach the others: leave it alone for so long.
-_STAYS_SECONDS = 3600.0
+# An agent that was handed on and is soon back cannot reach the others: leave it alone for a while.
+_SOON_BACK_SECONDS = 60.0
+_STAYS_SECONDS = 600.0
 
 
 class Gateway:
@@ -46,6 +46,7 @@ class Gateway:
         self._store = store
         self._sessions: dict[AgentId, AgentSession] = {}
         self._handed_on: dict[AgentId, float] = {}
+        self._stays: dict[AgentId, float] = {}
 
     @asynccontextmanager
     async def reception(
@@ -123,13 +124,16 @@ class Gateway:
                 log.warning("balance not seen", action="look_failed", reason=outage.message)
 
     async def hand_on_surplus(self) -> None:
-        """Say goodbye to as many idle agents as this server has more than its share."""
-        agents = await self._parts.registry.agents_of_servers()
-        count, now = surplus(self._server_id, agents), self._parts.clock.monotonic()
-        stays = {it for it, when in self._handed_on.items() if now - when < _STAYS_SECONDS}
-        self._handed_on = {it: self._handed_on[it] for it in stays}
-        idle = (it for it in self._sessions.values() if not it.is_busy)
-        for session in islice((it for it in idle if it.agent_id not in stays), count):
+        """Say goodbye to as many agents as this server has more than its share, idle ones first."""
+        count = surplus(self._server_id, await self._parts.registry.agents_of_servers())
+        if not count:
+            return
+        now = self._parts.clock.monotonic()
+        _forget_older(self._handed_on, now - _SOON_BACK_SECONDS)
+        _forget_older(self._stays, now - _STAYS_SECONDS)
+        kept = self._handed_on.keys() | self._stays.keys()
+        movable = [it for it in self._sessions.values() if it.agent_id not in kept]
+        for session in sorted(movable, key=lambda it: it.is_busy)[:count]:
             log.info("agent handed on", action="agent_handed_on", agent=session.name)
             self._handed_on[session.agent_id] = now
             session.say_goodbye(retry_after=0.0, reason="another server has fewer agents")
@@ -160,6 +164,9 @@ class Gateway:
         session = AgentSession(admitted, self._parts)
         before = self._sessions.get(session.agent_id)
         self._sessions[session.agent_id] = session
+        now = self._parts.clock.monotonic()
+        if now - self._handed_on.get(session.agent_id, -_STAYS_SECONDS) < _SOON_BACK_SECONDS:
+            self._stays[session.agent_id] = now
         if before is not None:
             before.close(CloseCode.REPLACED, "the agent came back on another link")
         try:
@@ -189,3 +196,8 @@ class Gateway:
         spread = len(self._sessions) / _RETURNS_PER_SECOND
         for session in self._sessions.values():
             session.say_goodbye(retry_after=jittered(spread / 2, by=1.0))
+
+
+def _forget_older(moments: dict[AgentId, float], oldest: float) -> None:
+    for agent_id in [it for it, moment in moments.items() if moment < oldest]:
+        del moments[agent_id]
