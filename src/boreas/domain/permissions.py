@@ -124,6 +124,9 @@ class Sight:
     project_ids: frozenset[ProjectId] | None = None
 
 
+EVERYTHING: Final = Sight()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """What the store knows of a caller in a project; `role` is None for who is no member."""

@@ -156,7 +156,9 @@ class LiveConnection:
         if len(self._topics) >= MOST_TOPICS and name not in self._topics:
             raise invalid("topic", f"more than {MOST_TOPICS} at a time", "unsubscribe from some")
         v = last_seen if type(last_seen) is int else None
-        self._topics[name] = topic_named(name, self._pictures, self._services, last_seen=v)
+        self._topics[name] = topic_named(
+            name, self._pictures, self._services, self._caller, last_seen=v
+        )
         self._stir(name)
 
     def _reply(self, message: Message) -> None:
@@ -197,6 +199,18 @@ class LiveConnection:
             if not good:
                 await self._close(SIGNED_OUT, "signed out")
                 return
+            await self._look_again()
+
+    async def _look_again(self) -> None:
+        """Whoever is no member any more hears no more of the project."""
+        for name, topic in list(self._topics.items()):
+            try:
+                await topic.check()
+            except Unavailable:
+                continue
+            except BoreasError as error:
+                if self._topics.pop(name, None) is not None:
+                    self._reply(refusal(name, error))
 
     # --- out -----------------------------------------------------------------------------------
 

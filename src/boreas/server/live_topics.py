@@ -8,9 +8,13 @@ from typing import Any, Final, Protocol
 
 from boreas.domain.errors import BoreasError, NotFound, invalid
 from boreas.domain.events import Changed
+from boreas.domain.fleet import Agent
 from boreas.domain.ids import AgentId, DeploymentId
+from boreas.domain.permissions import Permission
 from boreas.runtime.ports import CHANNEL_AGENTS, CHANNEL_CHANGED
-from boreas.server.api.agents import AgentView
+from boreas.server.api.agents import agent_view
+from boreas.server.auth.callers import Caller
+from boreas.server.auth.permits import check_thing
 from boreas.server.live_pictures import Pictures
 from boreas.server.services import ServiceBundle
 from boreas.server.showing import shown_list
@@ -40,14 +44,26 @@ class Topic(Protocol):
         """The reader fell behind: the next news is a snapshot."""
         ...
 
+    async def check(self) -> None:
+        """May its reader still read this? Asked every few seconds; `NotFound`, `Forbidden`."""
+        ...
+
 
 class DeploymentTopic:
     """One deployment; `v` is its revision."""
 
     def __init__(
-        self, name: str, pictures: Pictures, services: ServiceBundle, *, last_seen: int | None
+        self,
+        name: str,
+        pictures: Pictures,
+        services: ServiceBundle,
+        caller: Caller,
+        *,
+        last_seen: int | None,
     ) -> None:
         self.name = name
+        self._caller = caller
+        self._checked = False
         self._id = DeploymentId(name.partition(":")[2])
         self._pictures = pictures
         self._services = services
@@ -68,7 +84,14 @@ class DeploymentTopic:
         self._v = None
         self._told = False
 
+    async def check(self) -> None:
+        async with self._services.store.reading() as tx:
+            await check_thing(tx, self._caller, (Permission.SEE,), "deployment_id", self._id)
+        self._checked = True
+
     async def news(self) -> list[Message]:
+        if not self._checked:
+            await self.check()
         picture = await self._pictures.of(self._id, at_least=self._at_least)
         known, self._v = self._v, picture.v
         # A greater `v` than ours was seen before the database went back to a backup.
@@ -89,8 +112,9 @@ class _ListTopic:
 
     channel = ""
 
-    def __init__(self, name: str, services: ServiceBundle) -> None:
+    def __init__(self, name: str, services: ServiceBundle, caller: Caller) -> None:
         self.name = name
+        self._caller = caller
         self._services = services
         self._dirty: dict[str, None] = {}
         self._whole = True
@@ -108,12 +132,17 @@ class _ListTopic:
         self._whole = True
         self._dirty.clear()
 
+    async def check(self) -> None:
+        """What is shown follows what the reader may see."""
+
     async def news(self) -> list[Message]:
         dirty, self._dirty = list(self._dirty), {}
         if self._whole:
             self._whole = False
             return [self._message("snapshot", await self.everything())]
-        return [self._message("change", await self.some(dirty))] if dirty else []
+        told = await self.some(dirty) if dirty else {}
+        # What happens where the reader sees nothing is not even told as an empty change.
+        return [self._message("change", told)] if any(told.values()) else []
 
     def _message(self, kind: str, told: Any) -> Message:
         # By the clock, so that it also grows over reconnects and from server to server.
@@ -137,7 +166,8 @@ class DeploymentsTopic(_ListTopic):
 
     async def everything(self) -> Message:
         async with self._services.store.reading() as tx:
-            page = await tx.deployments.page(Wanted(), limit=LISTED)
+            sight = await self._caller.sight_now(tx)
+            page = await tx.deployments.page(Wanted(sight=sight), limit=LISTED)
             views = await shown_list(tx, self._services, page.items)
         return {"deployments": [view.model_dump(mode="json", by_alias=True) for view in views]}
 
@@ -145,7 +175,12 @@ class DeploymentsTopic(_ListTopic):
         async with self._services.store.reading() as tx:
             wanted = [DeploymentId(each) for each in ids]
             found = await tx.work.load(wanted, self._services.clock.now())
-            heads = [loaded.snapshot.deployment for loaded in found.values()]
+            seen = await tx.members.seen_by(await self._caller.sight_now(tx))
+            heads = [
+                loaded.snapshot.deployment
+                for loaded in found.values()
+                if seen is None or loaded.snapshot.deployment.project_id in seen
+            ]
             views = await shown_list(tx, self._services, heads)
         return {
             "deployments": [view.model_dump(mode="json", by_alias=True) for view in views],
@@ -161,31 +196,35 @@ class AgentsTopic(_ListTopic):
     async def everything(self) -> Message:
         async with self._services.store.reading() as tx:
             agents = await tx.agents.all()
-        return {"agents": [_agent(agent) for agent in agents]}
+        return {"agents": [self._agent(agent) for agent in agents]}
 
     async def some(self, ids: list[str]) -> Message:
         async with self._services.store.reading() as tx:
             found = {each: await tx.agents.find(AgentId(each)) for each in ids}
         return {
-            "agents": [_agent(agent) for agent in found.values() if agent is not None],
+            "agents": [self._agent(agent) for agent in found.values() if agent is not None],
             "removed": [each for each, agent in found.items() if agent is None],
         }
 
-
-def _agent(agent: Any) -> Message:
-    return AgentView.model_validate(agent).model_dump(mode="json")
+    def _agent(self, agent: Agent) -> Message:
+        return agent_view(agent, self._caller).model_dump(mode="json")
 
 
 def topic_named(
-    name: str, pictures: Pictures, services: ServiceBundle, *, last_seen: int | None
+    name: str,
+    pictures: Pictures,
+    services: ServiceBundle,
+    caller: Caller,
+    *,
+    last_seen: int | None,
 ) -> Topic:
     """The topic with this name; `InvalidInput` if there is none of that kind."""
     if name == "deployments":
-        return DeploymentsTopic(name, services)
+        return DeploymentsTopic(name, services, caller)
     if name == "agents":
-        return AgentsTopic(name, services)
+        return AgentsTopic(name, services, caller)
     if name.startswith("deployment:") and len(name) < 200:
-        return DeploymentTopic(name, pictures, services, last_seen=last_seen)
+        return DeploymentTopic(name, pictures, services, caller, last_seen=last_seen)
     mend = "subscribe to deployment:ID, deployments or agents"
     raise invalid("topic", f"there is no topic {name[:200]!r}", mend)
 

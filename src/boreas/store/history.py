@@ -12,9 +12,11 @@ from boreas.domain.errors import NotFound
 from boreas.domain.events import Event, Notice
 from boreas.domain.ids import DeploymentId, ReleaseId
 from boreas.domain.orders import ReleaseBody
+from boreas.domain.permissions import EVERYTHING, Sight
 from boreas.engine.snapshot import Admission, ReleaseView
 from boreas.store import dialects, loading, tables
 from boreas.store.mapping import Form, document_of
+from boreas.store.members import seen_projects
 from boreas.store.paging import USUAL_PER_PAGE, Page, at_most, key_of, page_of
 from boreas.store.saving import deployment_columns, execution_row, task_row
 from boreas.store.unit import Unit
@@ -33,6 +35,8 @@ class Wanted:
     version_id: str | None = None
     states: Collection[DeploymentState] = ()
     active: bool | None = None
+    sight: Sight = EVERYTHING
+    """Whose list it is."""
     text: str = ""
     """In the number (`#12`), the version's name, who asked, or the id."""
 
@@ -233,6 +237,7 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
         found.append(table.c.state.in_([state.value for state in wanted.states]))
     if wanted.active is not None:
         found.append(~table.c.final if wanted.active else table.c.final)
+    found.extend(seen_projects(wanted.sight, table.c.project_id))
     if wanted.text:
         found.append(table.c.search.contains(wanted.text.lower(), autoescape=True))
     return found

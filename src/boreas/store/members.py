@@ -46,6 +46,13 @@ class SqlMembers(SqlNoun[Member]):
         rows = await self._connection.execute(query)
         return {ProjectId(project): Role(role) for project, role in rows}
 
+    async def seen_by(self, sight: Sight) -> frozenset[str] | None:
+        """The projects somebody sees; None for all there are."""
+        if sight.user_id is None:
+            return sight.project_ids
+        mine = frozenset(await self.roles_of(sight.user_id))
+        return mine if sight.project_ids is None else mine & sight.project_ids
+
     async def take_turn(self, project_id: str) -> None:
         """Until the commit nobody else changes who is what in this project."""
         await dialects.take_turn(self._connection, f"members {project_id}")

@@ -2,39 +2,23 @@
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
-from pydantic import AfterValidator, SecretStr
+from pydantic import SecretStr
 
 from boreas.domain.access import User
 from boreas.domain.errors import Conflict, Forbidden, Unauthenticated, invalid
 from boreas.domain.ids import UserId
 from boreas.server.auth import sessions
-from boreas.server.auth.callers import AnyUser, Caller, Public
+from boreas.server.auth.callers import AnyUser, Caller, Public, Themself, nobody
 from boreas.server.auth.origin import csrf_token, refuse_foreign
+from boreas.server.auth.passwords import LONGEST_PASSWORD, NewPassword
 from boreas.server.auth.secrets import fingerprint, new_session_secret
 from boreas.server.bodies import Body, Moment, Name, View
 from boreas.server.services import ServiceBundle, Services
 from boreas.store import SqlTransaction as Transaction
 
 router = APIRouter(prefix="/api/release", tags=["accounts"])
-
-SHORTEST_PASSWORD = 8
-# Argon2 reads the whole text; a megabyte of password would be a cheap way to keep it busy.
-LONGEST_PASSWORD = 1000
-
-
-def _a_new_password(secret: SecretStr) -> SecretStr:
-    length = len(secret.get_secret_value())
-    if length < SHORTEST_PASSWORD:
-        raise ValueError(f"is too short; write at least {SHORTEST_PASSWORD} characters")
-    if length > LONGEST_PASSWORD:
-        raise ValueError(f"is too long; write at most {LONGEST_PASSWORD} characters")
-    return secret
-
-
-NewPassword = Annotated[SecretStr, AfterValidator(_a_new_password)]
 
 
 class SetupBody(Body):
@@ -65,8 +49,10 @@ class UserView(View):
     id: str
     username: str
     display_name: str
+    email: str
     is_admin: bool
     created_at: Moment
+    disabled_at: Moment | None
 
 
 class MeView(UserView):
@@ -80,7 +66,7 @@ def _me(user: User, csrf: str | None) -> MeView:
 
 
 @router.post("/setup", status_code=201, dependencies=[Public])
-async def set_up(body: SetupBody, services: Services) -> UserView:
+async def set_up(body: SetupBody, request: Request, services: Services) -> UserView:
     """Make the first admin. Works once: the token is spent, later calls are refused."""
     async with services.store.reading() as tx:
         if await tx.users.count():
@@ -100,6 +86,8 @@ async def set_up(body: SetupBody, services: Services) -> UserView:
             if await tx.users.count():
                 raise Conflict("this server is set up already")
             await tx.users.add(user)
+            first = Caller(user=user, address=_address(request))
+            await tx.audit.note(first, "user.set_up", "user", user.id, after=user)
     return UserView.model_validate(user)
 
 
@@ -110,27 +98,34 @@ async def log_in(
     """Start a session; the cookie is HttpOnly and SameSite=Strict. Its id is new every time."""
     refuse_foreign(request, services.settings.public_url)
     async with _one_try(services, body.username, request):
-        user = await _proven_user(services, body.username, body.password.get_secret_value())
-    secret = await _start_session(services, user, request)
+        user = await _proven_user(services, body, request)
+    secret = await start_session(services, user, request)
     sessions.put_cookie(response, request, secret, services.settings.secure_cookies)
     return _me(user, csrf_token(secret))
 
 
-async def _proven_user(services: ServiceBundle, username: str, password: str) -> User:
+async def _proven_user(services: ServiceBundle, body: LoginBody, request: Request) -> User:
     """The user whose password this is; a name that is not known costs the same time."""
     async with services.store.reading() as tx:
-        user = await tx.users.named(username)
-    password = password[: LONGEST_PASSWORD + 1]
-    if user is None:
+        user = await tx.users.named(body.username)
+    password = body.password.get_secret_value()[: LONGEST_PASSWORD + 1]
+    if user is None or not user.password_hash:
         right = await services.hasher.verify_nobody(password)
     else:
         right = await services.hasher.verify(password, user.password_hash)
-    if user is None or not right or user.disabled_at is not None:
-        raise Unauthenticated("the name or the password is wrong")
-    return user
+    if user is not None and right and user.disabled_at is None:
+        return user
+    if user is not None:
+        # Of names that nobody has there is no entry: people type their password there.
+        async with services.store.transaction() as tx:
+            stranger = nobody(_address(request))
+            await tx.audit.note(stranger, "user.sign_in_refused", "user", user.id)
+    raise Unauthenticated("the name or the password is wrong")
 
 
-async def _start_session(services: ServiceBundle, user: User, request: Request) -> str:
+async def start_session(
+    services: ServiceBundle, user: User, request: Request, how: str = "password"
+) -> str:
     """A new session; the one that the browser had before ends."""
     secret = new_session_secret()
     session = sessions.new_session(secret, user, _address(request), services.clock.now())
@@ -140,6 +135,8 @@ async def _start_session(services: ServiceBundle, user: User, request: Request) 
             await end_session(tx, fingerprint(before))
         await tx.sessions.remove_expired(services.clock.now())
         await tx.sessions.add(session)
+        signed_in = Caller(user=user, session=session, address=_address(request))
+        await tx.audit.note(signed_in, "user.sign_in", "user", user.id, after={"by": how})
     return secret
 
 
@@ -155,6 +152,7 @@ async def log_out(request: Request, caller: AnyUser, services: Services) -> Resp
     if caller.session is not None:
         async with services.store.transaction() as tx:
             await end_session(tx, caller.session.id_sha256)
+            await tx.audit.note(caller, "user.sign_out", "user", caller.user.id)
     response = Response(status_code=204)
     sessions.drop_cookies(response, request, services.settings.secure_cookies)
     return response
@@ -168,17 +166,22 @@ async def show_me(caller: AnyUser) -> MeView:
 
 @router.post("/me/password")
 async def change_password(
-    body: PasswordBody, request: Request, response: Response, caller: AnyUser, services: Services
+    body: PasswordBody, request: Request, response: Response, caller: Themself, services: Services
 ) -> MeView:
     """Change the caller's password: every session of theirs ends, this one gets a new id."""
     await _check_current(services, caller, body.current_password.get_secret_value(), request)
     hashed = await services.hasher.hash(body.new_password.get_secret_value())
     async with services.store.transaction() as tx:
-        await tx.users.change(replace(await tx.users.get(caller.user.id), password_hash=hashed))
+        before = await tx.users.get(caller.user.id)
+        after = replace(before, password_hash=hashed)
+        await tx.users.change(after)
         await tx.sessions.remove_of(caller.user.id)
+        await tx.audit.note(
+            caller, "user.change_password", "user", before.id, before=before, after=after
+        )
     if caller.session is None:
         return _me(caller.user, None)
-    secret = await _start_session(services, caller.user, request)
+    secret = await start_session(services, caller.user, request, "new password")
     sessions.put_cookie(response, request, secret, services.settings.secure_cookies)
     return _me(caller.user, csrf_token(secret))
 

@@ -1,5 +1,6 @@
 """Agents as the fleet's owner sees them, and the tokens that let new ones in."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from pydantic import Field
 from boreas.domain.fleet import Agent, EnrolToken
 from boreas.domain.ids import AgentId
 from boreas.kit.ids import new_secret
-from boreas.server.auth.callers import Admin, AnyUser
+from boreas.server.auth.callers import Admin, AnyUser, Caller
 from boreas.server.bodies import Body, Moment, Name, Page, View, Whole
 from boreas.server.creation import Creating
 from boreas.server.paging import USUAL, Cursor, Limit
@@ -83,7 +84,9 @@ async def create_enrol_token(
     )
 
     async def make(tx: Transaction) -> NewEnrolTokenView:
+        await caller.must_be_admin(tx)
         await tx.enrol_tokens.add(token)
+        await tx.audit.note(caller, "enrol_token.create", "enrol_token", token.id, after=token)
         shown = EnrolTokenView.model_validate(token).model_dump()
         return NewEnrolTokenView(**shown, token=services.mint_enrol_token(secret))
 
@@ -105,44 +108,65 @@ async def list_enrol_tokens(
 async def delete_enrol_token(token_id: str, caller: Admin, services: Services) -> None:
     """Nobody gets in with this token any more."""
     async with services.store.transaction() as tx:
+        await caller.must_be_admin(tx)
+        token = await tx.enrol_tokens.get(token_id)
         await tx.enrol_tokens.remove(token_id)
+        await tx.audit.note(caller, "enrol_token.delete", "enrol_token", token_id, before=token)
 
 
 @router.get("")
 async def list_agents(
     caller: AnyUser, services: Services, limit: Limit = USUAL, cursor: Cursor = None
 ) -> Page[AgentView]:
-    """All agents, by name."""
+    """All agents, by name; what they report of their nodes is for admins."""
     async with services.store.reading() as tx:
         page = await tx.agents.page(cursor=cursor, limit=limit)
-    return Page(items=[_view(agent) for agent in page.items], next_cursor=page.next_cursor)
+    views = [agent_view(agent, caller) for agent in page.items]
+    return Page(items=views, next_cursor=page.next_cursor)
 
 
 @router.get("/{agent_id}")
 async def show_agent(agent_id: AgentId, caller: AnyUser, services: Services) -> AgentView:
     """One agent."""
     async with services.store.reading() as tx:
-        return _view(await tx.agents.get(agent_id))
+        return agent_view(await tx.agents.get(agent_id), caller)
 
 
 @router.post("/{agent_id}/revoke")
 async def revoke_agent(agent_id: AgentId, caller: Admin, services: Services) -> AgentView:
     """Never let it in again; a live link closes at once. Its orders in flight become `lost`."""
     async with services.store.transaction() as tx:
+        await caller.must_be_admin(tx)
+        before = await tx.agents.get(agent_id)
         await tx.agents.revoke(agent_id, services.clock.now())
         agent = await tx.agents.get(agent_id)
+        await tx.audit.note(
+            caller,
+            "agent.revoke",
+            "agent",
+            agent_id,
+            before={"revoked_at": before.revoked_at},
+            after={"name": agent.name, "revoked_at": agent.revoked_at},
+        )
     services.wakes.revoked(agent_id)
     services.wakes.due()
-    return _view(agent)
+    return agent_view(agent, caller)
 
 
 @router.delete("/{agent_id}", status_code=204)
 async def delete_agent(agent_id: AgentId, caller: Admin, services: Services) -> None:
     """Forget it; refused while targets use it."""
     async with services.store.transaction() as tx:
+        await caller.must_be_admin(tx)
+        agent = await tx.agents.get(agent_id)
         await tx.agents.remove(agent_id)
+        gone = {"name": agent.name, "labels": agent.labels}
+        await tx.audit.note(caller, "agent.delete", "agent", agent_id, before=gone)
     services.wakes.revoked(agent_id)
 
 
-def _view(agent: Agent) -> AgentView:
+def agent_view(agent: Agent, caller: Caller) -> AgentView:
+    """The agent as this caller sees it: its facts tell of every project that uses the node."""
+    if not caller.is_admin:
+        agent = replace(agent, facts={}, address="")
     return AgentView.model_validate(agent)

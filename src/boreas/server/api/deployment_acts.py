@@ -10,16 +10,17 @@ from starlette.responses import JSONResponse
 from boreas.domain.deployments import TERMINAL, Deployment
 from boreas.domain.ids import DeploymentId, TargetId, TaskId
 from boreas.domain.orders import ReleaseBody
+from boreas.domain.permissions import Permission
 from boreas.engine import people, people_targets, successor
 from boreas.engine.snapshot import Decision, ReleaseView
 from boreas.engine.successor import NewDeployment
-from boreas.server.auth.callers import AnyUser
+from boreas.server.auth.permits import Deployer, Overrider
 from boreas.server.creation import Creating, Creation
 from boreas.server.deployment_bodies import CancelBody, CommentBody
 from boreas.server.deployment_views import DeploymentDetailView, detail_view
 from boreas.server.services import ServiceBundle, Services
 from boreas.server.showing import load, names_for, shown
-from boreas.server.wishes import Wish, announce, answering, grant
+from boreas.server.wishes import Act, Wish, announce, answering, grant
 from boreas.store import SqlTransaction as Transaction
 
 router = APIRouter(prefix="/api/v1/deployments/{deployment_id}", tags=["deployments"])
@@ -31,63 +32,70 @@ NewOne: dict[int | str, dict[str, Any]] = {
 
 
 async def _granted(
-    services: ServiceBundle, deployment_id: DeploymentId, wish: Wish
+    services: ServiceBundle, deployment_id: DeploymentId, act: Act, wish: Wish
 ) -> DeploymentDetailView:
     """Carry the wish out and answer what the deployment is now."""
-    await grant(services, deployment_id, wish)
+    await grant(services, deployment_id, act, wish)
     return await shown(services, deployment_id)
 
 
 @router.post("/start")
 async def start_deployment(
-    deployment_id: DeploymentId, caller: AnyUser, services: Services
+    deployment_id: DeploymentId, caller: Deployer, services: Services
 ) -> DeploymentDetailView:
     """Begin as soon as its turn comes (when it was made with `autoStart: false`)."""
+    act = Act(caller=caller, action="deployment.start")
     return await _granted(
-        services, deployment_id, lambda it, now: people.start(it, caller.name, now=now)
+        services, deployment_id, act, lambda it, now: people.start(it, caller.name, now=now)
     )
 
 
 @router.post("/confirm")
 async def confirm_deployment(
-    deployment_id: DeploymentId, caller: AnyUser, services: Services, body: Comment = None
+    deployment_id: DeploymentId, caller: Deployer, services: Services, body: Comment = None
 ) -> DeploymentDetailView:
     """Agree to the approval that is waited for; who and when are recorded."""
-    return await _granted(services, deployment_id, answering(people.confirm, body, caller.name))
+    act = Act(caller=caller, action="deployment.confirm", why=_said(body))
+    return await _granted(
+        services, deployment_id, act, answering(people.confirm, body, caller.name)
+    )
 
 
 @router.post("/reject")
 async def reject_deployment(
-    deployment_id: DeploymentId, caller: AnyUser, services: Services, body: Comment = None
+    deployment_id: DeploymentId, caller: Deployer, services: Services, body: Comment = None
 ) -> DeploymentDetailView:
     """Refuse it: what was changed goes back; if nothing was, it is cancelled."""
-    return await _granted(services, deployment_id, answering(people.reject, body, caller.name))
+    act = Act(caller=caller, action="deployment.reject", why=_said(body))
+    return await _granted(services, deployment_id, act, answering(people.reject, body, caller.name))
 
 
 @router.post("/pause")
 async def pause_deployment(
-    deployment_id: DeploymentId, caller: AnyUser, services: Services
+    deployment_id: DeploymentId, caller: Deployer, services: Services
 ) -> DeploymentDetailView:
     """Start nothing new until it is resumed."""
+    act = Act(caller=caller, action="deployment.pause")
     return await _granted(
-        services, deployment_id, lambda it, now: people.pause(it, caller.name, now=now)
+        services, deployment_id, act, lambda it, now: people.pause(it, caller.name, now=now)
     )
 
 
 @router.post("/resume")
 async def resume_deployment(
-    deployment_id: DeploymentId, caller: AnyUser, services: Services
+    deployment_id: DeploymentId, caller: Deployer, services: Services
 ) -> DeploymentDetailView:
     """Go on after a pause."""
+    act = Act(caller=caller, action="deployment.resume")
     return await _granted(
-        services, deployment_id, lambda it, now: people.resume(it, caller.name, now=now)
+        services, deployment_id, act, lambda it, now: people.resume(it, caller.name, now=now)
     )
 
 
 @router.post("/cancel")
 async def cancel_deployment(
     deployment_id: DeploymentId,
-    caller: AnyUser,
+    caller: Deployer,
     services: Services,
     rollback: Annotated[bool, Query(description="Also bring back what was changed.")] = False,
     body: Annotated[CancelBody | None, Body()] = None,
@@ -99,13 +107,14 @@ async def cancel_deployment(
     def wish(it: Deployment, now: datetime) -> Decision:
         return people.cancel(it, caller.name, now=now, rollback=back, comment=said.comment)
 
-    return await _granted(services, deployment_id, wish)
+    act = Act(caller=caller, action="deployment.cancel", why=said.comment)
+    return await _granted(services, deployment_id, act, wish)
 
 
 @router.post("/rollback", responses=NewOne)
 async def roll_back_deployment(
     deployment_id: DeploymentId,
-    caller: AnyUser,
+    caller: Deployer,
     services: Services,
     creating: Creating,
     body: Comment = None,
@@ -117,13 +126,17 @@ async def roll_back_deployment(
         deployment_id,
         creating,
         lambda it, now: people.rollback(it, caller.name, now=now, comment=comment),
-        _Succession(services, caller.name, successor.rollback_of),
+        _Succession(
+            services,
+            Act(caller=caller, action="deployment.rollback", why=comment),
+            successor.rollback_of,
+        ),
     )
 
 
 @router.post("/retry", responses=NewOne)
 async def retry_deployment(
-    deployment_id: DeploymentId, caller: AnyUser, services: Services, creating: Creating
+    deployment_id: DeploymentId, caller: Deployer, services: Services, creating: Creating
 ) -> Response:
     """Only what failed, with the same snapshot: in place, or as a new deployment (201)."""
     return await _in_place_or_anew(
@@ -131,7 +144,7 @@ async def retry_deployment(
         deployment_id,
         creating,
         lambda it, now: people_targets.retry_failed(it, caller.name, now=now),
-        _Succession(services, caller.name, successor.retry_of),
+        _Succession(services, Act(caller=caller, action="deployment.retry"), successor.retry_of),
     )
 
 
@@ -139,7 +152,7 @@ async def retry_deployment(
 async def ignore_target(
     deployment_id: DeploymentId,
     target_id: TargetId,
-    caller: AnyUser,
+    caller: Overrider,
     services: Services,
     task_id: Annotated[TaskId | None, Query(alias="taskId")] = None,
     body: Comment = None,
@@ -152,7 +165,19 @@ async def ignore_target(
             it, target_id, caller.name, now=now, task_id=task_id, comment=comment
         )
 
-    return await _granted(services, deployment_id, wish)
+    act = Act(
+        caller=caller,
+        action="deployment.ignore_target",
+        permissions=(Permission.OVERRIDE,),
+        why=comment,
+        task_id=task_id,
+        target_id=target_id,
+    )
+    return await _granted(services, deployment_id, act, wish)
+
+
+def _said(body: CommentBody | None) -> str:
+    return "" if body is None else body.comment
 
 
 class _Succession:
@@ -161,21 +186,22 @@ class _Succession:
     def __init__(
         self,
         services: ServiceBundle,
-        by: str,
+        act: Act,
         make: Callable[[Deployment, NewDeployment], Deployment],
     ) -> None:
         self._services = services
-        self._by = by
+        self.act = act
         self._make = make
 
     async def create(self, tx: Transaction, finished_id: DeploymentId) -> DeploymentDetailView:
         now = self._services.clock.now()
+        await self.act.check(tx, finished_id)
         loaded = await load(tx, self._services, finished_id)
         snapshot = loaded.snapshot
         new = NewDeployment(
             id=DeploymentId(self._services.ids("dep")),
             number=0,
-            by=self._by,
+            by=self.act.caller.name,
             now=now,
             live=snapshot.live,
             target_names=snapshot.target_names,
@@ -187,6 +213,15 @@ class _Succession:
             self._make(snapshot.deployment, new), releases, views, wake_at=now
         )
         await announce(tx, made)
+        await tx.audit.note(
+            self.act.caller,
+            self.act.action,
+            "deployment",
+            made.id,
+            project_id=made.project_id,
+            after={"of": finished_id, "number": made.number},
+            why=self.act.why,
+        )
         return detail_view(made, await names_for(tx, loaded), now, {})
 
 
@@ -200,7 +235,7 @@ async def _in_place_or_anew(
     async with services.store.reading() as tx:
         finished = (await load(tx, services, deployment_id)).snapshot.deployment.state in TERMINAL
     if not finished:
-        view = await _granted(services, deployment_id, wish)
+        view = await _granted(services, deployment_id, succession.act, wish)
         return JSONResponse(view.model_dump(mode="json", by_alias=True))
     response = await creating.run(lambda tx: succession.create(tx, deployment_id))
     services.wakes.due()

@@ -1,17 +1,18 @@
 """Deployments: asked for, planned, listed, looked at, explained."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from boreas.domain.deployments import DeploymentState
+from boreas.domain.deployments import Deployment, DeploymentState
 from boreas.domain.fleet import AgentView as AgentSeen
 from boreas.domain.ids import AgentId, ApplicationId, DeploymentId
 from boreas.engine.explain import explain, reasons
 from boreas.engine.plan import DeploymentRequest, lay_out
 from boreas.engine.preview import plan_preview
-from boreas.server.auth.callers import AnyUser
+from boreas.server.auth.callers import AnyUser, Caller, checks_itself
+from boreas.server.auth.permits import DEPLOYING, Seer, check_thing
 from boreas.server.bodies import V1Page, V1View
 from boreas.server.creation import Creating
 from boreas.server.deployment_bodies import (
@@ -23,6 +24,7 @@ from boreas.server.deployment_views import (
     DeploymentDetailView,
     DeploymentView,
     EventView,
+    Names,
     ReasonView,
     detail_view,
     event_view,
@@ -49,23 +51,33 @@ router = APIRouter(prefix="/api/v1/deployments", tags=["deployments"])
     response_model=DeploymentDetailView,
     responses={200: {"model": PlanView, "description": "`dryRun`: the plan, nothing done."}},
 )
+@checks_itself(*DEPLOYING)
 async def create_deployment(
     body: DeploymentBody, caller: AnyUser, services: Services, creating: Creating
 ) -> Response:
     """Lay out a deployment and, unless `autoStart` is false, let it begin as its turn comes."""
     if body.dry_run:
-        return await _dry_run(body, caller.name, services)
+        return await _dry_run(body, caller, services)
     now = services.clock.now()
     # Laid out before the transaction: thousands of tasks must not keep other writers waiting.
     # What is removed meanwhile makes `create` refuse.
     async with services.store.reading() as tx:
-        request, frozen = await _asked(tx, body, caller.name, services)
+        request, frozen = await _asked(tx, body, caller, services)
     deployment = lay_out(request, frozen.ground, now)
     view = detail_view(deployment, frozen.names, now, {})
 
     async def make(tx: Transaction) -> DeploymentDetailView:
+        await check_thing(tx, caller, DEPLOYING, "environment_id", request.environment_id)
         await enforce(tx, caller, deployment, body.override)
         stored = await tx.deployments.create(deployment, frozen.releases, frozen.views, wake_at=now)
+        await tx.audit.note(
+            caller,
+            "deployment.create",
+            "deployment",
+            stored.id,
+            project_id=stored.project_id,
+            after=_said_of(stored, frozen.names),
+        )
         await announce(tx, stored)
         return view.model_copy(update={"number": stored.number})
 
@@ -74,10 +86,24 @@ async def create_deployment(
     return response
 
 
-async def _dry_run(body: DeploymentBody, by: str, services: ServiceBundle) -> Response:
+def _said_of(deployment: Deployment, names: Names) -> dict[str, Any]:
+    """What was asked for, in a few words: the graph itself stays with the deployment."""
+    return {
+        "number": deployment.number,
+        "version": names.version,
+        "environment": names.environment,
+        "environment_id": deployment.environment_id,
+        "applications": [names.applications.get(each, each) for each in deployment.application_ids],
+        "tasks": len(deployment.tasks),
+        "manual_approval": deployment.manual_approval,
+        "started": deployment.started,
+    }
+
+
+async def _dry_run(body: DeploymentBody, caller: Caller, services: ServiceBundle) -> Response:
     now = services.clock.now()
     async with services.store.reading() as tx:
-        request, frozen = await _asked(tx, body, by, services)
+        request, frozen = await _asked(tx, body, caller, services)
         deployment = lay_out(request, frozen.ground, now)
         agents = await _agents_of(tx, frozen)
         live = {it.release_id for it in frozen.ground.live.values() if it.release_id}
@@ -105,10 +131,10 @@ async def _agents_of(tx: Transaction, frozen: Frozen) -> dict[AgentId, AgentSeen
 
 
 async def _asked(
-    tx: Transaction, body: DeploymentBody, by: str, services: ServiceBundle
+    tx: Transaction, body: DeploymentBody, caller: Caller, services: ServiceBundle
 ) -> tuple[DeploymentRequest, Frozen]:
     """The engine's request, on ground that was read in this transaction."""
-    site = await read_site(tx, body.version_id, body.environment_id)
+    site = await read_site(tx, caller, body.version_id, body.environment_id)
     names = site.ids_by_name
     deployment_id = DeploymentId(services.ids("dep"))
     tasks = None if body.tasks is None else new_task_requests(body.tasks, names)
@@ -123,7 +149,7 @@ async def _asked(
         project_id=site.version.project_id,
         environment_id=site.environment.id,
         version_id=site.version.id,
-        created_by=by,
+        created_by=caller.name,
         strategy=strategy_of(body.strategy),
         must_in_order=in_order,
         manual_approval=body.manual_approval,
@@ -169,6 +195,7 @@ async def list_deployments(
         states=tuple(status or ()),
         active=active,
         text=q,
+        sight=caller.sight,
     )
     async with services.store.reading() as tx:
         page = await tx.deployments.page(wanted, cursor=cursor, limit=limit)
@@ -178,7 +205,7 @@ async def list_deployments(
 
 @router.get("/{deployment_id}")
 async def show_deployment(
-    deployment_id: DeploymentId, caller: AnyUser, services: Services
+    deployment_id: DeploymentId, caller: Seer, services: Services
 ) -> DeploymentDetailView:
     """One deployment with its tasks and the last lines of their logs."""
     return await shown(services, deployment_id)
@@ -194,7 +221,7 @@ class EventsView(V1View):
 @router.get("/{deployment_id}/events")
 async def list_events(
     deployment_id: DeploymentId,
-    caller: AnyUser,
+    caller: Seer,
     services: Services,
     after: Annotated[int, Query(ge=0)] = 0,
     limit: Limit = 500,
@@ -219,7 +246,7 @@ class ExplanationView(V1View):
 
 @router.get("/{deployment_id}/explain")
 async def explain_deployment(
-    deployment_id: DeploymentId, caller: AnyUser, services: Services
+    deployment_id: DeploymentId, caller: Seer, services: Services
 ) -> ExplanationView:
     """A sentence for each wait, hold, skip and going-back."""
     async with services.store.reading() as tx:

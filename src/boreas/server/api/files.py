@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse
 from boreas.domain.deployments import Deployment, Task
 from boreas.domain.errors import Conflict
 from boreas.domain.ids import DeploymentId
-from boreas.server.auth.callers import AnyUser
+from boreas.server.auth.permits import Deployer, LogReader
 from boreas.server.bodies import V1View
 from boreas.server.services import ServiceBundle, Services
 from boreas.server.showing import named_task
@@ -38,7 +38,7 @@ class TaskFilesView(V1View):
 
 @router.get("")
 async def list_task_files(
-    deployment_id: DeploymentId, task_id: str, caller: AnyUser, services: Services
+    deployment_id: DeploymentId, task_id: str, caller: LogReader, services: Services
 ) -> TaskFilesView:
     """What was put there, then what came from each target."""
     deployment, task = await _task(services, deployment_id, task_id)
@@ -57,11 +57,11 @@ async def put_task_file(
     task_id: str,
     name: str,
     request: Request,
-    caller: AnyUser,
+    caller: Deployer,
     services: Services,
 ) -> TaskFileView:
     """Store the body as a file for the task's commands; only before the task has started."""
-    _, task = await _task(services, deployment_id, task_id)
+    deployment, task = await _task(services, deployment_id, task_id)
     if task.started_at is not None:
         raise Conflict(
             f"task {task_id} has started: its files are fixed; create the deployment with "
@@ -69,6 +69,15 @@ async def put_task_file(
         )
     files = TaskFiles(services.settings.file_dir)
     size = await files.keep(files.input(deployment_id, task_id, name), request.stream())
+    async with services.store.transaction() as tx:
+        await tx.audit.note(
+            caller,
+            "task.put_file",
+            "deployment",
+            deployment_id,
+            project_id=deployment.project_id,
+            after={"task_id": task_id, "name": name, "size": size},
+        )
     return TaskFileView(name=name, size=size)
 
 
@@ -77,7 +86,7 @@ async def get_task_file(
     deployment_id: DeploymentId,
     task_id: str,
     name: str,
-    caller: AnyUser,
+    caller: LogReader,
     services: Services,
     target: Annotated[str | None, Query(description="Whose output; left out: an input.")] = None,
 ) -> FileResponse:

@@ -17,12 +17,14 @@ from starlette.responses import Response
 from boreas.domain.deployments import Deployment
 from boreas.domain.errors import invalid
 from boreas.domain.ids import DeploymentId
+from boreas.domain.permissions import Permission
 from boreas.logs.lines import Level, level_named
 from boreas.logs.merging import Cursor
 from boreas.logs.pages import MOST, USUAL_LIMIT, Window
 from boreas.logs.reading import Query as LogQuery
-from boreas.server.auth.callers import AnyUser, is_still_good
+from boreas.server.auth.callers import Caller
 from boreas.server.auth.origin import refuse_foreign
+from boreas.server.auth.permits import LogReader, still_permitted
 from boreas.server.bodies import V1View
 from boreas.server.event_streams import EventStream, EventStreamType, Source
 from boreas.server.log_sources import DeploymentLines, TaskLines, is_complete, positions_of
@@ -100,7 +102,7 @@ async def _with_task(
 async def show_task_log(
     deployment_id: DeploymentId,
     task_id: str,
-    caller: AnyUser,
+    caller: LogReader,
     services: Services,
     wanted: Wanted,
     tail: Lines = None,
@@ -132,7 +134,7 @@ async def show_task_log(
 async def download_task_log(
     deployment_id: DeploymentId,
     task_id: str,
-    caller: AnyUser,
+    caller: LogReader,
     services: Services,
     wanted: Wanted,
     prefixed: bool = False,
@@ -147,29 +149,36 @@ async def download_task_log(
     return StreamingResponse(blocks, media_type="text/plain; charset=utf-8", headers=headers)
 
 
-@router.get("/tasks/{task_id}/logs/stream", response_class=EventStreamType)
+async def _on_our_page(request: Request, services: Services) -> None:
+    refuse_foreign(request, services.settings.public_url)
+
+
+OUR_PAGE = [Depends(_on_our_page)]
+"""A stream is for our own pages and for programs; asked before anything else."""
+
+
+@router.get("/tasks/{task_id}/logs/stream", response_class=EventStreamType, dependencies=OUR_PAGE)
 async def stream_task_log(
     deployment_id: DeploymentId,
     task_id: str,
-    request: Request,
-    caller: AnyUser,
+    caller: LogReader,
     services: Services,
     wanted: Wanted,
     after: Annotated[int, Query(ge=0)] = 0,
     last_event_id: LastEventId = None,
 ) -> Response:
     """Lines as they come, from the beginning or after a number; `end` when the log is complete."""
-    refuse_foreign(request, services.settings.public_url)
     deployment = await _with_task(services, deployment_id, task_id)
     if last_event_id:
         after = _number(last_event_id)
-    return _stream(TaskLines(services, deployment, task_id, after, wanted), caller, services)
+    lines = TaskLines(services, deployment, task_id, after, wanted)
+    return _stream(lines, caller, services, deployment_id)
 
 
 @router.get("/logs", response_model_exclude_unset=True)
 async def show_deployment_log(
     deployment_id: DeploymentId,
-    caller: AnyUser,
+    caller: LogReader,
     services: Services,
     wanted: Wanted,
     tail: Lines = None,
@@ -197,25 +206,28 @@ async def show_deployment_log(
     )
 
 
-@router.get("/logs/stream", response_class=EventStreamType)
+@router.get("/logs/stream", response_class=EventStreamType, dependencies=OUR_PAGE)
 async def stream_deployment_log(
     deployment_id: DeploymentId,
-    request: Request,
-    caller: AnyUser,
+    caller: LogReader,
     services: Services,
     wanted: Wanted,
     after: Annotated[str, Query(max_length=16_000)] = "",
     last_event_id: LastEventId = None,
 ) -> Response:
     """Lines of all tasks as they come; send back the last event's id to resume."""
-    refuse_foreign(request, services.settings.public_url)
     deployment = await _deployment(services, deployment_id)
     positions = positions_of(last_event_id or after)
-    return _stream(DeploymentLines(services, deployment, positions, wanted), caller, services)
+    lines = DeploymentLines(services, deployment, positions, wanted)
+    return _stream(lines, caller, services, deployment_id)
 
 
-def _stream(source: Source, caller: AnyUser, services: ServiceBundle) -> Response:
-    allowed = partial(is_still_good, caller, services)
+def _stream(
+    source: Source, caller: Caller, services: ServiceBundle, deployment_id: DeploymentId
+) -> Response:
+    allowed = partial(
+        still_permitted, caller, services, Permission.SEE_LOGS, "deployment_id", deployment_id
+    )
     return EventStream(source, still_allowed=allowed, clock=services.clock)
 
 

@@ -15,7 +15,7 @@ from boreas.domain.ids import DeploymentId, TaskId
 from boreas.engine import edit
 from boreas.engine.plan import Ground
 from boreas.engine.snapshot import Decision
-from boreas.server.auth.callers import AnyUser
+from boreas.server.auth.permits import Deployer, Seer
 from boreas.server.bodies import V1Page, V1View
 from boreas.server.creation import Creating
 from boreas.server.deployment_bodies import (
@@ -31,7 +31,7 @@ from boreas.server.deployment_views import Names, TaskView, task_view
 from boreas.server.ground import ground_of
 from boreas.server.services import ServiceBundle, Services
 from boreas.server.showing import load, named_task, names_for, shown
-from boreas.server.wishes import WishWithGround, grant_in, grant_with_ground
+from boreas.server.wishes import Act, WishWithGround, grant_in, grant_with_ground
 from boreas.store import SqlTransaction as Transaction
 
 router = APIRouter(prefix="/api/v1/deployments/{deployment_id}", tags=["tasks"])
@@ -65,7 +65,7 @@ def _editing(make: Edit) -> WishWithGround:
 
 @router.put("/workflow")
 async def replace_workflow(
-    deployment_id: DeploymentId, body: WorkflowBody, caller: AnyUser, services: Services
+    deployment_id: DeploymentId, body: WorkflowBody, caller: Deployer, services: Services
 ) -> WorkflowSaved:
     """Replace the whole list of tasks; what a task leaves out stays as it is."""
 
@@ -84,13 +84,14 @@ async def replace_workflow(
             deployment, requests, caller.name, ground=ground, expected=expected, now=now
         )
 
-    decision = await grant_with_ground(services, deployment_id, _editing(make))
+    act = Act(caller=caller, action="deployment.edit")
+    decision = await grant_with_ground(services, deployment_id, act, _editing(make))
     return WorkflowSaved(revision=decision.next.workflow_revision)
 
 
 @router.get("/tasks")
 async def list_tasks(
-    deployment_id: DeploymentId, caller: AnyUser, services: Services
+    deployment_id: DeploymentId, caller: Seer, services: Services
 ) -> V1Page[TaskView]:
     """All tasks in their order."""
     return V1Page(items=(await shown(services, deployment_id)).tasks)
@@ -100,7 +101,7 @@ async def list_tasks(
 async def add_task(
     deployment_id: DeploymentId,
     body: NewTaskBody,
-    caller: AnyUser,
+    caller: Deployer,
     services: Services,
     creating: Creating,
     revision: Revision = None,
@@ -124,7 +125,8 @@ async def add_task(
 
     async def create(tx: Transaction) -> TaskView:
         now = services.clock.now()
-        decision = await grant_in(tx, now, deployment_id, _editing(make))
+        act = Act(caller=caller, action="task.create")
+        decision = await grant_in(tx, now, deployment_id, act, _editing(make))
         names = await names_for(tx, await load(tx, services, deployment_id))
         return _one(decision.next, added[0], names, now)
 
@@ -151,7 +153,7 @@ async def _shown_task(
 
 @router.get("/tasks/{task_id}")
 async def show_task(
-    deployment_id: DeploymentId, task_id: str, caller: AnyUser, services: Services
+    deployment_id: DeploymentId, task_id: str, caller: Seer, services: Services
 ) -> TaskView:
     """One task."""
     return await _shown_task(services, deployment_id, task_id)
@@ -162,7 +164,7 @@ async def change_task(
     deployment_id: DeploymentId,
     task_id: TaskId,
     body: TaskFields,
-    caller: AnyUser,
+    caller: Deployer,
     services: Services,
     revision: Revision = None,
 ) -> TaskView:
@@ -182,7 +184,8 @@ async def change_task(
             now=now,
         )
 
-    await grant_with_ground(services, deployment_id, _editing(make))
+    act = Act(caller=caller, action="task.update", task_id=task_id)
+    await grant_with_ground(services, deployment_id, act, _editing(make))
     return await _shown_task(services, deployment_id, task_id)
 
 
@@ -191,7 +194,7 @@ async def patch_task(
     deployment_id: DeploymentId,
     task_id: TaskId,
     body: TaskFields,
-    caller: AnyUser,
+    caller: Deployer,
     services: Services,
     revision: Revision = None,
 ) -> TaskView:
@@ -203,7 +206,7 @@ async def patch_task(
 async def delete_task(
     deployment_id: DeploymentId,
     task_id: TaskId,
-    caller: AnyUser,
+    caller: Deployer,
     services: Services,
     revision: Revision = None,
 ) -> None:
@@ -221,4 +224,5 @@ async def delete_task(
             now=now,
         )
 
-    await grant_with_ground(services, deployment_id, _editing(make))
+    act = Act(caller=caller, action="task.delete", task_id=task_id)
+    await grant_with_ground(services, deployment_id, act, _editing(make))

@@ -83,12 +83,23 @@ class Caller:
         )
 
     @property
+    def is_admin(self) -> bool:
+        """An admin, and with nothing narrower than all their rights."""
+        return self.user.is_admin and self.scope.is_whole
+
+    @property
     def sight(self) -> Sight:
         """What their lists show."""
         return Sight(
             user_id=None if self.user.is_admin else self.user.id,
             project_ids=self.scope.project_ids,
         )
+
+    async def sight_now(self, tx: Transaction) -> Sight:
+        """The same at this moment, for who listens for hours: admins come and go."""
+        user = await tx.users.find(self.user.id)
+        is_admin = user is not None and user.is_admin
+        return Sight(user_id=None if is_admin else self.user.id, project_ids=self.scope.project_ids)
 
     async def must(self, tx: Transaction, permission: Permission, project_id: str) -> None:
         """They may do this at this very moment, or `NotFound` (no member) or `Forbidden`."""
@@ -111,6 +122,18 @@ class Caller:
             raise Forbidden(ONLY_ADMINS)
         if not self.scope.is_whole:
             raise Forbidden(TOO_NARROW)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nobody:
+    """Somebody who did not prove who they are; known by an address alone."""
+
+    author: Author
+
+
+def nobody(address: str) -> Nobody:
+    """For the audit trail: a try from this address."""
+    return Nobody(author=Author(name="", address=address, via="none"))
 
 
 ONLY_ADMINS: Final = "this needs an admin of the installation"

@@ -14,7 +14,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from boreas.domain.errors import NotFound
-from boreas.domain.permissions import Permission
+from boreas.domain.permissions import Permission, Verdict, judge
 from boreas.server.auth.callers import (
     PERMISSIONS_ATTRIBUTE,
     WHO_ATTRIBUTE,
@@ -22,6 +22,7 @@ from boreas.server.auth.callers import (
     Who,
     authenticated,
     insist,
+    is_still_good,
 )
 from boreas.server.services import ServiceBundle, services_of
 from boreas.store import SqlTransaction as Transaction
@@ -92,9 +93,14 @@ async def still_permitted(
     caller: Caller, services: ServiceBundle, permission: Permission, parameter: str, key: str
 ) -> bool:
     """Asked again and again while a stream is open: may its reader still read this?"""
+    if not await is_still_good(caller, services):
+        return False
     async with services.store.reading() as tx:
         look = await tx.places.look(parameter, key, caller.user.id)
-        return look is not None and await caller.may(tx, permission, look.project_id or "")
+    if look is None:
+        return False
+    verdict = judge(permission, look.standing, caller.scope, look.project_id or "")
+    return verdict is Verdict.ALLOWED
 
 
 Seer = Annotated[Caller, Depends(permitted(Permission.SEE))]
