@@ -12,12 +12,14 @@ from boreas.domain.errors import NotFound, invalid
 from boreas.domain.ids import ApplicationId, DeploymentId, ReleaseId
 from boreas.domain.images import image_of
 from boreas.domain.orders import DriverKind, ReleaseBody
+from boreas.domain.permissions import Permission
 from boreas.domain.projects import Application, Environment, Project, Version
 from boreas.domain.specs import can_stage, interrupts, staging_obstacle
 from boreas.domain.variables import VariableSnapshot, task_variables
 from boreas.domain.workflow import TaskRequest, TaskType
 from boreas.engine.plan import Ground, PlannedApplication
 from boreas.engine.snapshot import ReleaseView, Rules, rules_of
+from boreas.server.auth.callers import Caller
 from boreas.server.deployment_bodies import ApplicationNames, ids_by_name
 from boreas.server.deployment_views import Names
 from boreas.server.variables import Levels, read_levels
@@ -56,16 +58,20 @@ class Frozen:
         return tuple(application.release for application in self.ground.applications)
 
 
-async def read_site(tx: Transaction, version_id: str, environment_id: str) -> Site:
-    """Version and environment of one project; wrong ids name the field to mend."""
+async def read_site(tx: Transaction, caller: Caller, version_id: str, environment_id: str) -> Site:
+    """Version and environment of one project, into which the caller may deploy.
+
+    Wrong ids name the field to mend; those of a project that the caller does not see are wrong.
+    """
     version = await tx.versions.find(version_id)
-    if version is None:
+    if version is None or not await caller.may(tx, Permission.SEE, version.project_id):
         mend = "write the id that creating the version answered"
         raise invalid("versionId", f"there is no version {version_id!r}", mend)
     environment = await tx.environments.find(environment_id)
     if environment is None or environment.project_id != version.project_id:
         mend = "write the id of an environment of the version's project"
         raise invalid("environmentId", f"there is no environment {environment_id!r}", mend)
+    await caller.must_deploy(tx, environment)
     return Site(
         project=await tx.projects.get(version.project_id),
         version=version,
