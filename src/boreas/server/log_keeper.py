@@ -44,6 +44,7 @@ class LogKeeper:
         self._hint = Hint()
         self._closing: dict[DeploymentId, float] = {}
         self._expected: dict[str, tuple[Place, int]] = {}
+        self._since = clock.monotonic()
 
     def expect(self, place: Place, order_id: str, log_bytes: int) -> None:
         """The agent says how long this order's log is."""
@@ -52,10 +53,13 @@ class LogKeeper:
     def has_all_of(self, order_ids: Collection[str]) -> bool:
         """Every byte that was announced for these is stored; not while one announced nothing yet.
 
-        What was announced to an earlier process is not known here: those logs end when closed.
+        What was announced to an earlier process is not known here. Once this one has lived for so
+        long that agents are back and have sent the rest, such an order has nothing more to say.
         """
+        agents_are_back = self._clock.monotonic() - self._since > GRACE_SECONDS
         return all(
-            order_id in self._expected and self._is_stored(order_id) for order_id in order_ids
+            self._is_stored(order_id) if order_id in self._expected else agents_are_back
+            for order_id in order_ids
         )
 
     def misses_any_of(self, order_ids: Collection[str]) -> bool:
