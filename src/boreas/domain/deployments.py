@@ -24,7 +24,7 @@ from boreas.domain.ids import (
 )
 from boreas.domain.orders import Verb
 from boreas.domain.variables import NO_VARIABLES, VariableSnapshot
-from boreas.domain.workflow import Strategy, TaskType
+from boreas.domain.workflow import Bad, Condition, Retry, Stage, Strategy, TaskType
 
 
 class DeploymentState(StrEnum):
@@ -98,6 +98,8 @@ class GateKind(StrEnum):
     """After a strategy step's last batch is healthy."""
     TASK = "task"
     """Before a task that requires confirmation."""
+    STAGE = "stage"
+    """Before the tasks of a stage."""
 
 
 class GateState(StrEnum):
@@ -167,7 +169,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """An approval that was asked for; ids are `deployment`, `step:<task>:<n>` and `task:<task>`."""
+    """An approval that was asked for.
+
+    Ids are `deployment`, `step:<task>:<n>`, `task:<task>` and `stage:<n>`, counted from 1.
+    """
 
     id: str
     kind: GateKind
@@ -176,6 +181,7 @@ class Gate:
     expires_at: datetime
     task_id: TaskId | None = None
     step: int | None = None
+    stage: int | None = None
     answers: tuple[Answer, ...] = ()
     closed_at: datetime | None = None
 
@@ -207,6 +213,13 @@ class Task:
     payload: Mapping[str, Any] = field(default_factory=dict)
     require_confirm: bool = False
     timeout_seconds: float | None = None
+    stage: int | None = None
+    """Index in the deployment's stages."""
+    when: Condition | None = None
+    retry: Retry | None = None
+    continue_on: tuple[Bad, ...] = ()
+    skipped: bool = False
+    """It counts as done and nothing was done: its condition was not met, or a person said so."""
     confirmed_by: str | None = None
     confirmed_at: datetime | None = None
     reason: str | None = None
@@ -277,10 +290,14 @@ class Execution:
     """A person said that this target does not count."""
     waiting_since: float | None = None
     """Active time at which its turn came while its agent was away; None while none is awaited."""
+    not_before: datetime | None = None
+    """A repetition is not sent before this moment."""
     ordered_at: datetime | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
     exit_code: int | None = None
+    outputs: Mapping[str, str] | None = None
+    """What its command handed on, by name, if anything; conditions of later tasks see it."""
 
     @property
     def order_id(self) -> OrderId:
@@ -323,6 +340,15 @@ class Reason:
     text: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     task_id: TaskId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowOrigin:
+    """The workflow template, and which of its versions, that a deployment's tasks were made of."""
+
+    id: str
+    name: str
+    version: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -383,6 +409,10 @@ class Deployment:
     rollback_of: DeploymentId | None = None
     retry_of: DeploymentId | None = None
     superseded_by: DeploymentId | None = None
+    workflow: WorkflowOrigin | None = None
+    stages: tuple[Stage, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What conditions may ask of the version, the environment and so on; empty without any."""
     waiting_for: tuple[Reason, ...] = ()
     tasks: tuple[Task, ...] = ()
     executions: tuple[Execution, ...] = ()

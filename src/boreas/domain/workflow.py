@@ -78,9 +78,49 @@ class Strategy:
     grace_seconds: float = 0.0
 
 
+class Bad(StrEnum):
+    """How a predecessor may have ended although the task behind it goes on."""
+
+    FAILURE = "failure"
+    CANCELLED = "cancelled"
+    """It was not started, because something before it had failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """A failed attempt is repeated by itself: so many times, after so many seconds."""
+
+    count: int
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """A CEL text that decides whether a task is done at all (`engine.conditions`).
+
+    `results` says for each name after `tasks.` in the text which tasks it stands for: one, or all
+    that a matrix made of it.
+    """
+
+    text: str
+    results: Mapping[str, tuple[TaskId, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Tasks that begin when everything in the stage before is over; `approval`: and agreed to."""
+
+    name: str
+    approval: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRequest:
-    """One task as a person writes it; `payload` keys depend on the type (docs/reference)."""
+    """One task as a person writes it; `payload` keys depend on the type (docs/reference).
+
+    `stage` is the index of its stage in the deployment, `continue_on` how its predecessors may end
+    without keeping it from being done.
+    """
 
     id: TaskId
     name: str
@@ -91,3 +131,7 @@ class TaskRequest:
     payload: Mapping[str, Any] = field(default_factory=dict)
     require_confirm: bool = False
     timeout_seconds: float | None = None
+    stage: int | None = None
+    when: Condition | None = None
+    retry: Retry | None = None
+    continue_on: tuple[Bad, ...] = ()

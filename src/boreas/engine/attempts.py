@@ -14,6 +14,7 @@ from boreas.domain.deployments import (
     ExecutionKind,
     ExecutionState,
     Phase,
+    TaskState,
 )
 from boreas.domain.ids import ApplicationId, TargetId
 
@@ -29,6 +30,9 @@ KIND_ORDER: Mapping[ExecutionKind, int] = {
     ExecutionKind.REVERT: 1,
     ExecutionKind.RETIRE: 2,
 }
+
+STARTED = frozenset({TaskState.RUNNING, TaskState.PENDING})
+"""Of a task: orders may be under way."""
 
 NOT_GOOD = frozenset({ExecutionState.FAILED, ExecutionState.LOST, ExecutionState.CANCELLED})
 

@@ -5,15 +5,18 @@ the same executions; changed and new ones are laid out anew. An approval given b
 given to something else, so it is asked for again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from boreas.domain.deployments import (
     EDITABLE,
+    TERMINAL_TASKS,
     Deployment,
     Execution,
     ExecutionState,
+    Gate,
     Task,
     TaskState,
 )
@@ -23,9 +26,9 @@ from boreas.domain.ids import TaskId
 from boreas.domain.variables import task_variables
 from boreas.domain.workflow import TaskRequest, TaskType
 from boreas.engine.gates import DEPLOYMENT_GATE
-from boreas.engine.graph import Graph, graph_of
+from boreas.engine.graph import Graph
 from boreas.engine.health_windows import with_hold_settled
-from boreas.engine.plan import Ground, with_tasks
+from boreas.engine.plan import Ground, facts_for, refuse_bad_plan, with_tasks
 from boreas.engine.snapshot import Decision
 
 _WAITING = frozenset({TaskState.BLOCKED, TaskState.PENDING, TaskState.WAITING_CONFIRM})
@@ -43,6 +46,10 @@ def request_of(task: Task) -> TaskRequest:
         payload=task.payload,
         require_confirm=task.require_confirm,
         timeout_seconds=task.timeout_seconds,
+        stage=task.stage,
+        when=task.when,
+        retry=task.retry,
+        continue_on=task.continue_on,
     )
 
 
@@ -61,7 +68,7 @@ def edit_workflow(
     touching a started task. A bad graph is `InvalidInput` naming the cycle or the bad id.
     """
     _refuse_unless_editable(deployment, expected)
-    graph = graph_of(requests, deployment.must_in_order)
+    graph = refuse_bad_plan(requests, deployment.must_in_order, len(deployment.stages))
     _refuse_other_variables(deployment, requests)
     edit = _Edit(deployment, requests)
     edit.refuse_touching_started(graph)
@@ -192,7 +199,7 @@ class _Edit:
         """The order of types could slip a new task in before one that already began."""
         for before in graph.before(task.id):
             was = self.old.get(before)
-            if was is None or was.state is not TaskState.SUCCESS:
+            if was is None or was.state not in TERMINAL_TASKS:
                 raise Conflict(
                     f"{before} would come before {task.name} ({task.id}), which has been started."
                 )
@@ -204,6 +211,7 @@ class _Edit:
             self.deployment,
             tasks=tuple(it for it in self.deployment.tasks if it.id not in gone),
             executions=tuple(it for it in self.deployment.executions if it.task_id not in gone),
+            facts=self._facts(ground),
         )
         last = max((it.ordinal for it in self.deployment.executions), default=0)
         full = with_tasks(kept, self.changed, ground, now, first_ordinal=last + 1)
@@ -211,17 +219,26 @@ class _Edit:
         edited = replace(
             full,
             tasks=tuple(tasks[it.id] for it in self.requests),
-            gates=tuple(
-                it
-                for it in self.deployment.gates
-                if it.task_id not in gone
-                and (it.id != DEPLOYMENT_GATE or self.deployment.admitted_at is not None)
-            ),
+            gates=tuple(it for it in self.deployment.gates if self._still_means(it, gone)),
             workflow_revision=self.deployment.workflow_revision + 1,
             revision=self.deployment.revision + 1,
             updated_at=now,
         )
         return with_hold_settled(edited, now)
+
+    def _still_means(self, gate: Gate, gone: Collection[TaskId]) -> bool:
+        """Whether what this approval is about is still the same."""
+        if gate.id == DEPLOYMENT_GATE:
+            return self.deployment.admitted_at is not None
+        if gate.stage is not None:
+            touched = [it.stage for it in self.changed] + [it.stage for it in self.removed]
+            return gate.stage not in touched
+        return gate.task_id not in gone
+
+    def _facts(self, ground: Ground) -> Mapping[str, Any]:
+        """As they were when it was made; a first condition finds them as they are now."""
+        was = self.deployment
+        return was.facts or facts_for(self.requests, ground, kind=was.origin, by=was.created_by)
 
     def words(self) -> str:
         added = [it.id for it in self.changed if it.id not in self.old]

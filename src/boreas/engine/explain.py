@@ -12,6 +12,7 @@ from boreas.domain.deployments import (
     Deployment,
     Execution,
     ExecutionKind,
+    GateState,
     Phase,
     Reason,
     Task,
@@ -21,6 +22,7 @@ from boreas.domain.ids import TargetId, TaskId
 from boreas.domain.workflow import Size, StrategyStep, TaskType
 from boreas.engine.attempts import rounds_of
 from boreas.engine.decide import decide
+from boreas.engine.gates import gate_of, stage_gate
 from boreas.engine.graph import graph_of
 from boreas.engine.snapshot import Snapshot
 from boreas.engine.waves import step_at
@@ -39,10 +41,20 @@ def blocked_words(deployment: Deployment) -> dict[TaskId, str]:
     for task in deployment.tasks:
         if task.state is TaskState.BLOCKED:
             before = [by_id[it] for it in graph.before(task.id)]
-            open_ = [it.name for it in before if it.state is not TaskState.SUCCESS]
+            open_ = [it.name for it in before if it.completed_at is None]
             more = f" and {len(open_) - 5} more" if len(open_) > 5 else ""
-            words[task.id] = f"waits for {', '.join(open_[:5])}{more}" if open_ else "is next"
+            named = f"waits for {', '.join(open_[:5])}{more}"
+            words[task.id] = named if open_ else _next_words(deployment, task)
     return words
+
+
+def _next_words(deployment: Deployment, task: Task) -> str:
+    if task.stage is None or not deployment.stages[task.stage].approval:
+        return "is next"
+    gate = gate_of(deployment, stage_gate(task.stage))
+    if gate is None or gate.state is not GateState.OPEN:
+        return "is next"
+    return f"waits for the approval of stage {deployment.stages[task.stage].name}"
 
 
 def explain(snapshot: Snapshot, now: datetime) -> str:
@@ -87,14 +99,24 @@ def describe_plan(deployment: Deployment, names: Mapping[TargetId, str]) -> str:
         task = by_id[task_id]
         before = graph.before(task_id)
         after = f" after {', '.join(before)}" if before else ""
-        lines.append(f"{task.id} ({task.type}){after}" + "".join(_remarks(task)))
+        lines.append(f"{task.id} ({task.type}){after}" + "".join(_remarks(deployment, task)))
         rows = [it for it in deployment.executions if it.task_id == task_id]
         lines += _round_lines(deployment, task, rows, names)
     return "\n".join(lines) + "\n"
 
 
-def _remarks(task: Task) -> list[str]:
+def _remarks(deployment: Deployment, task: Task) -> list[str]:
     remarks = []
+    if task.stage is not None:
+        stage = deployment.stages[task.stage]
+        remarks.append(f"stage {stage.name}" + (" (with approval)" if stage.approval else ""))
+    if task.when is not None and task.reason is None:
+        remarks.append(f"if {task.when.text}")
+    if task.retry is not None:
+        again = "once" if task.retry.count == 1 else f"{task.retry.count} times"
+        remarks.append(f"tried again {again} after {task.retry.delay:g} s")
+    if task.continue_on:
+        remarks.append(f"also after {' or '.join(task.continue_on)}")
     if task.first_deployment:
         remarks.append("first deployment: canary steps are skipped")
     if task.blue_green:

@@ -12,13 +12,20 @@ from boreas.domain.deployments import (
     Task,
     TaskState,
 )
-from boreas.domain.ids import TargetId, TaskId
+from boreas.domain.ids import TargetId
 from boreas.domain.workflow import TaskType
-from boreas.engine import blue_green, gates, launch, policy, windows
-from boreas.engine.attempts import NOT_GOOD, Round, own_work, rounds_of
+from boreas.engine import (
+    blue_green,
+    gates,
+    launch,
+    passing,
+    policy,
+    repeating,
+    skipping,
+    windows,
+)
+from boreas.engine.attempts import NOT_GOOD, STARTED, Round, own_work, rounds_of
 from boreas.engine.turn import Turn
-
-_STARTED = frozenset({TaskState.RUNNING, TaskState.PENDING})
 
 
 def go_on(turn: Turn) -> None:
@@ -27,6 +34,7 @@ def go_on(turn: Turn) -> None:
     # A start can itself fail (an agent that was revoked), and then nothing more may start.
     while turn.deployment.stop is None and failed != (failed := _count_failed(turn)):
         if failed:
+            repeating.repeat(turn)
             _stop_at_failure(turn)
         if turn.deployment.stop is None:
             turn.forget_waits()
@@ -41,12 +49,14 @@ def _count_failed(turn: Turn) -> int:
 
 
 def _stop_at_failure(turn: Turn) -> None:
-    for task in turn.tasks.values():
-        if task.state not in _STARTED:
+    for task in list(turn.tasks.values()):
+        if task.state not in STARTED:
             continue
         executions = own_work(turn.deployment, turn.of_task(task.id))
         failure = policy.intolerable_failure(turn, executions)
-        if failure is not None:
+        if failure is not None and passing.is_passed_over(turn, task):
+            passing.close(turn, task, failure)
+        elif failure is not None:
             reason = words_for_failure(turn, task, failure)
             back, on = policy.goes_back(turn, failure), turn.target(failure.target_id)
             turn.stop(StopKind.FAILURE, reason, go_back=back, on=on)
@@ -61,22 +71,20 @@ def words_for_failure(turn: Turn, task: Task, failure: Execution) -> str:
 
 
 def _start_ready(turn: Turn) -> None:
-    done: set[TaskId] = set()
+    way = passing.Way(turn)
     waiting = 0
-    before = turn.graph.predecessors
     for task_id in turn.graph.order:
         # Finished and started tasks are asked too: one that was skipped early lets nothing pass
         # before its own turn, and a retry may have opened an earlier task again.
         task = turn.tasks[task_id]
-        if not done.issuperset(before[task_id]) and not _is_free(turn, task_id, done):
+        if not way.is_free(task_id):
             waiting += task.completed_at is None
             continue
-        if task.completed_at is None:
+        if task.completed_at is None and way.lets_pass(task):
             _go_on_with(turn, task)
             if turn.deployment.stop is not None:
                 return
-        if turn.tasks[task_id].state is TaskState.SUCCESS:
-            done.add(task_id)
+        way.note(turn.tasks[task_id])
     if waiting:
         text = f"{waiting} tasks wait" if waiting > 1 else "1 task waits"
         turn.wait("blocked", f"{text} for earlier tasks", count=waiting)
@@ -93,18 +101,11 @@ def _say_that_it_is_paused(turn: Turn) -> None:
         turn.wait("paused", f"paused by {by}: nothing new starts until it is resumed", by=by)
 
 
-def _is_free(turn: Turn, task_id: TaskId, done: set[TaskId]) -> bool:
-    """Whether everything before is done; a join that is done is remembered as such."""
-    for before in turn.graph.predecessors[task_id]:
-        if before in done:
-            continue
-        if before not in turn.graph.joins or not _is_free(turn, before, done):
-            return False
-        done.add(before)
-    return True
-
-
 def _go_on_with(turn: Turn, task: Task) -> None:
+    if task.state is TaskState.BLOCKED and not skipping.is_wanted(turn, task):
+        return
+    if not _stage_is_open(turn, task):
+        return
     if not _confirmed(turn, task):
         turn.update_task(task.id, state=TaskState.WAITING_CONFIRM)
         return
@@ -120,6 +121,16 @@ def _go_on_with(turn: Turn, task: Task) -> None:
     turn.finish_task(task.id, TaskState.SUCCESS, _words_for_success(turn, task, rounds))
 
 
+def _stage_is_open(turn: Turn, task: Task) -> bool:
+    """Whether the approval before the task's stage, if there is one, was given."""
+    if task.stage is None or not turn.deployment.stages[task.stage].approval:
+        return True
+    gate_id = gates.stage_gate(task.stage)
+    if any(it.parameters.get("gate") == gate_id for it in turn.because):
+        return False  # said for a task before: once for the whole stage
+    return gates.passed(turn, gate_id, GateKind.STAGE, stage=task.stage)
+
+
 def _confirmed(turn: Turn, task: Task) -> bool:
     if not task.require_confirm or task.confirmed_at is not None:
         return True
@@ -130,6 +141,7 @@ def _confirmed(turn: Turn, task: Task) -> bool:
 
 def _go_on_with_round(turn: Turn, task: Task, round_: Round, rounds: list[Round]) -> None:
     pending = [it for it in round_.executions if it.state is ExecutionState.PENDING]
+    early = [it for it in pending if not repeating.is_time_for(turn, it)]
     flying = [it for it in round_.executions if it.state in IN_FLIGHT]
     others = [it for other in rounds for it in other.executions if it.state in IN_FLIGHT]
     if pending and turn.deployment.paused_at is not None:
@@ -145,8 +157,10 @@ def _go_on_with_round(turn: Turn, task: Task, round_: Round, rounds: list[Round]
         turn.wait("other_batch", f"{task.name}: waits for {names}", task_id=task.id)
     else:
         for execution in pending:
-            launch.start(turn, execution)
-        turn.set_task_reason(turn.tasks[task.id], _words_for_pending(turn, task))
+            if execution not in early:
+                launch.start(turn, execution)
+        words = repeating.words_for(turn, task, early) or _words_for_pending(turn, task)
+        turn.set_task_reason(turn.tasks[task.id], words)
     _wait_for_flying(turn, task, round_)
 
 
@@ -233,6 +247,8 @@ def _what_was_tolerated(turn: Turn) -> str | None:
     """A success that left targets behind says so: the fleet is mixed."""
     left: dict[TargetId, Execution] = {}
     for task in turn.tasks.values():
+        if task.state is TaskState.FAILED:
+            continue  # not tolerated but passed over; `passing` tells of it
         rounds = rounds_of(own_work(turn.deployment, turn.of_task(task.id)))
         left |= {it.target_id: it for it in _tolerated_in(rounds)}
     return _words_for_tolerated(turn, left.values()) if left else None
@@ -248,7 +264,10 @@ def _words_for_tolerated(turn: Turn, failed: Iterable[Execution]) -> str:
 
 
 def _finish_if_done(turn: Turn) -> None:
-    if any(it.state is not TaskState.SUCCESS for it in turn.tasks.values()):
+    if any(it.completed_at is None for it in turn.tasks.values()):
         return
-    if blue_green.retired(turn):
-        turn.end(DeploymentState.SUCCESS, _what_was_tolerated(turn))
+    if passing.left_something_undone(turn):
+        passing.stop_at_the_end(turn)
+    elif blue_green.retired(turn):
+        words = [_what_was_tolerated(turn), passing.what_was_passed_over(turn)]
+        turn.end(DeploymentState.SUCCESS, "; ".join(filter(None, words)) or None)

@@ -35,6 +35,11 @@ def task_gate(task_id: TaskId) -> str:
     return f"task:{task_id}"
 
 
+def stage_gate(stage: int) -> str:
+    """Id of the approval before a stage, by the stage's index."""
+    return f"stage:{stage + 1}"
+
+
 def gate_of(deployment: Deployment, gate_id: str) -> Gate | None:
     """The approval with this id, if it was ever asked for."""
     return next((it for it in deployment.gates if it.id == gate_id), None)
@@ -55,6 +60,8 @@ def words_for(draft: Draft, gate: Gate) -> str:
             return f"approval after step {(gate.step or 0) + 1} of {task.name if task else '?'}"
         case GateKind.TASK:
             return f"approval before {task.name if task else '?'}"
+        case GateKind.STAGE:
+            return f"approval before stage {draft.deployment.stages[gate.stage or 0].name}"
 
 
 def passed(
@@ -64,19 +71,26 @@ def passed(
     *,
     task_id: TaskId | None = None,
     step: int | None = None,
+    stage: int | None = None,
 ) -> bool:
     """Whether this approval was given; asked for now if it never was, and waited for."""
     gate = gate_of(turn.deployment, gate_id)
     if gate is None or gate.state is GateState.WITHDRAWN:
         # Withdrawn by a failure; a retry has opened the task again, so it is asked anew.
-        gate = _open(turn, gate_id, kind, task_id=task_id, step=step)
+        gate = _open(turn, gate_id, kind, task_id=task_id, step=step, stage=stage)
     if gate.state is GateState.OPEN:
         wait_for(turn, gate)
     return gate.state is GateState.CONFIRMED
 
 
 def _open(
-    turn: Turn, gate_id: str, kind: GateKind, *, task_id: TaskId | None, step: int | None
+    turn: Turn,
+    gate_id: str,
+    kind: GateKind,
+    *,
+    task_id: TaskId | None,
+    step: int | None,
+    stage: int | None = None,
 ) -> Gate:
     gate = Gate(
         id=gate_id,
@@ -86,6 +100,7 @@ def _open(
         expires_at=turn.now + timedelta(seconds=turn.deployment.approval_policy.expires_after),
         task_id=task_id,
         step=step,
+        stage=stage,
     )
     turn.put_gate(gate)
     turn.say("approval_asked", f"{words_for(turn, gate)} is needed", gate=gate_id)

@@ -1,8 +1,10 @@
-"""The DAG of a deployment's tasks: edges united from three sources, cycles refused by name.
+"""The DAG of a deployment's tasks: edges united from their sources, cycles refused by name.
 
-Sources: `block_by`, the order of applications (`must_in_order`), and the order of types inside one
-application. Where two whole groups of tasks meet, a *join* stands between them, so that the number
-of edges stays linear in the number of tasks; joins never show outside this module.
+Sources: `block_by`, the order of stages, the order of applications (`must_in_order`), and the order
+of types inside one application. That last one holds inside one stage; between stages their order
+alone counts, so that a test may follow a deployment. Where two whole groups of tasks meet, a *join*
+stands between them, so that the number of edges stays linear in the number of tasks; joins never
+show outside this module.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,7 +29,7 @@ RANK: Mapping[TaskType, int] = {
 """The order of types inside one application; `custom` has none."""
 
 
-EDGES = frozenset({"id", "type", "application_id", "block_by"})
+EDGES = frozenset({"id", "type", "application_id", "block_by", "stage"})
 """The fields of a task that make the graph."""
 
 
@@ -38,6 +40,7 @@ class Node(NamedTuple):
     type: TaskType
     application_id: ApplicationId | None
     block_by: tuple[TaskId, ...]
+    stage: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,18 @@ class Graph:
             at = open_.pop()
             if at in self.joins:
                 open_.extend(reversed(self.predecessors[at]))
+            else:
+                found[at] = None
+        return tuple(found)
+
+    def behind(self, task_id: TaskId) -> tuple[TaskId, ...]:
+        """The tasks that directly wait for this one, joins resolved."""
+        found: dict[TaskId, None] = {}
+        open_ = list(self.successors[task_id])
+        while open_:
+            at = open_.pop()
+            if at in self.joins:
+                open_.extend(self.successors[at])
             else:
                 found[at] = None
         return tuple(found)
@@ -89,19 +104,20 @@ def graph_of(
     return remembered(tuple(map(_as_node, tasks)), tuple(must_in_order))
 
 
-_Plain = tuple[TaskId, str, ApplicationId | None, tuple[TaskId, ...]]
+_Plain = tuple[TaskId, str, ApplicationId | None, tuple[TaskId, ...], int | None]
 # Plain tuples of words: thousands are made and hashed at each decision, to find the graph that is
 # remembered, and enums hash slowly.
 _as_node: Callable[[Task | TaskRequest], _Plain] = attrgetter(
-    "id", "type._value_", "application_id", "block_by"
+    "id", "type._value_", "application_id", "block_by", "stage"
 )
 
 
 def _graph_of(plain: tuple[_Plain, ...], must_in_order: tuple[ApplicationId, ...]) -> Graph:
-    nodes = tuple(Node(id_, TaskType(kind), app, by) for id_, kind, app, by in plain)
+    nodes = tuple(Node(id_, TaskType(kind), app, by, stage) for id_, kind, app, by, stage in plain)
     _refuse_bad_references(nodes)
     edges = _Edges(nodes)
     edges.add_asked()
+    edges.add_stage_order()
     edges.add_type_order()
     edges.add_application_order(must_in_order)
     return edges.graph()
@@ -145,12 +161,21 @@ class _Edges:
         for node in self.nodes:
             self.predecessors[node.id].update(dict.fromkeys(node.block_by))
 
+    def add_stage_order(self) -> None:
+        """Each stage waits for the whole stage before it; tasks without one are free."""
+        stages: dict[int, list[TaskId]] = {}
+        for node in self.nodes:
+            if node.stage is not None:
+                stages.setdefault(node.stage, []).append(node.id)
+        for earlier, later in pairwise(sorted(stages)):
+            self._hold(stages[later], until=stages[earlier])
+
     def add_type_order(self) -> None:
         """Each rank waits for the nearest lower rank that the application really has."""
-        ranks: dict[ApplicationId, dict[int, list[TaskId]]] = {}
+        ranks: dict[tuple[ApplicationId, int | None], dict[int, list[TaskId]]] = {}
         for node in self.nodes:
             if node.application_id is not None and node.type in RANK:
-                of_app = ranks.setdefault(node.application_id, {})
+                of_app = ranks.setdefault((node.application_id, node.stage), {})
                 of_app.setdefault(RANK[node.type], []).append(node.id)
         for of_app in ranks.values():
             present = sorted(of_app)

@@ -41,6 +41,9 @@ def retry_failed(
     wanted = failed if task_id is None or stopping else [it for it in failed if it == task_id]
     if not wanted or (task_id is not None and task_id not in failed):
         raise Conflict("Nothing has failed that could be tried again.")
+    # What a failure that was passed over kept from being started gets its chance with it.
+    kept = [it.id for it in draft.tasks.values() if it.state is TaskState.CANCELLED]
+    wanted = list(dict.fromkeys([*wanted, *kept]))
     draft.update(stop=None, error_message=None, fence=0, progress_at=draft.active())
     rows = retry.reopen(draft, wanted)
     draft.say("retried", f"{by} tries {len(rows)} targets again", by=by, tasks=tuple(wanted))
@@ -64,6 +67,7 @@ def skip_task(
     if gate is not None:
         gates.withdraw_one(draft, gate)
     draft.skip(rows, reason)
+    draft.update_task(task_id, skipped=True)
     draft.finish_task(task_id, TaskState.SUCCESS, reason)
     draft.say("skipped", f"{task.name}: {reason}", by=by, task_id=task_id)
     return draft.decision()

@@ -7,6 +7,7 @@ read here: releases, targets and what is live come in, so that the same input gi
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from boreas.domain.deployments import (
     ApprovalPolicy,
@@ -19,6 +20,7 @@ from boreas.domain.deployments import (
     Origin,
     Task,
     TaskState,
+    WorkflowOrigin,
 )
 from boreas.domain.errors import invalid
 from boreas.domain.fleet import LiveRecord, Target
@@ -34,9 +36,10 @@ from boreas.domain.ids import (
     VersionId,
 )
 from boreas.domain.variables import NO_VARIABLES, VariableSnapshot
-from boreas.domain.workflow import Strategy, TaskRequest, TaskType
+from boreas.domain.workflow import Stage, Strategy, TaskRequest, TaskType
+from boreas.engine import conditions
 from boreas.engine.first_deployment import is_first
-from boreas.engine.graph import graph_of
+from boreas.engine.graph import Graph, graph_of
 from boreas.engine.snapshot import ReleaseView
 from boreas.engine.task_scope import command_of, targets_of_command
 from boreas.engine.waves import cut_into_batches, is_blue_green
@@ -60,6 +63,8 @@ class Ground:
     targets: tuple[Target, ...]
     """Of the whole environment, in stored order."""
     live: Mapping[tuple[ApplicationId, TargetId], LiveRecord] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What conditions may ask, but for who asked for the deployment (`engine.conditions`)."""
 
     def application(self, application_id: ApplicationId) -> PlannedApplication | None:
         """The application with this id, if it is part of the deployment."""
@@ -84,6 +89,8 @@ class DeploymentRequest:
     tasks: tuple[TaskRequest, ...] | None = None
     variables: VariableSnapshot = NO_VARIABLES
     """For commands of no application."""
+    stages: tuple[Stage, ...] = ()
+    workflow: WorkflowOrigin | None = None
     started: bool = True
     """autoStart: it begins as soon as its turn comes."""
     deploy_at: datetime | None = None
@@ -95,7 +102,7 @@ def lay_out(request: DeploymentRequest, ground: Ground, now: datetime) -> Deploy
     if not ground.applications:
         raise invalid("applicationIds", "no application was named", "name at least one")
     requests = request.tasks if request.tasks is not None else default_tasks(ground)
-    graph_of(requests, request.must_in_order)
+    refuse_bad_plan(requests, request.must_in_order, len(request.stages))
     _refuse_unknown_order(request, ground)
     bare = Deployment(
         id=request.id,
@@ -117,8 +124,33 @@ def lay_out(request: DeploymentRequest, ground: Ground, now: datetime) -> Deploy
         deploy_at=request.deploy_at,
         expire_at=request.expire_at,
         started=request.started,
+        stages=request.stages,
+        workflow=request.workflow,
+        facts=facts_for(requests, ground, kind=request.origin, by=request.created_by),
     )
     return with_tasks(bare, requests, ground, now)
+
+
+def refuse_bad_plan(
+    requests: Sequence[TaskRequest], must_in_order: Sequence[ApplicationId], stages: int
+) -> Graph:
+    """The graph of these tasks; `InvalidInput` for a cycle, a bad id, stage or condition."""
+    for index, wanted in enumerate(requests):
+        if wanted.stage is not None and not 0 <= wanted.stage < stages:
+            problem = f"there is no stage {wanted.stage + 1}"
+            raise invalid(f"tasks[{index}].stage", problem, f"this deployment has {stages}")
+    graph = graph_of(requests, must_in_order)
+    conditions.refuse_bad(requests, graph)
+    return graph
+
+
+def facts_for(
+    requests: Sequence[TaskRequest], ground: Ground, *, kind: str, by: str
+) -> Mapping[str, Any]:
+    """What the conditions of these tasks may ask; nothing is kept where there are none."""
+    if all(wanted.when is None for wanted in requests):
+        return {}
+    return {"trigger.kind": str(kind), "trigger.by": by, **ground.facts}
 
 
 def _refuse_unknown_order(request: DeploymentRequest, ground: Ground) -> None:
@@ -186,6 +218,17 @@ class _Layout:
     index: int
 
     def of(self, wanted: TaskRequest) -> tuple[Task, list[Execution]]:
+        """The task with its rows; a task that will be skipped says so from the beginning."""
+        task, rows = self._laid_out(wanted)
+        verdict = conditions.foretold(wanted, self.deployment.facts)
+        if verdict is None or verdict.holds:
+            return task, rows
+        if verdict.holds is None:
+            mend = 'ask `"NAME" in variables` first, or give what is missing'
+            raise invalid(f"tasks[{self.index}].when", verdict.because, mend)
+        return replace(task, reason=f"will be skipped: {verdict.because}"), rows
+
+    def _laid_out(self, wanted: TaskRequest) -> tuple[Task, list[Execution]]:
         application = self._application(wanted)
         match wanted.type:
             case TaskType.DEPLOY:
@@ -296,6 +339,10 @@ class _Layout:
             payload=wanted.payload,
             require_confirm=wanted.require_confirm,
             timeout_seconds=wanted.timeout_seconds,
+            stage=wanted.stage,
+            when=wanted.when,
+            retry=wanted.retry,
+            continue_on=wanted.continue_on,
             reason=reason,
             batches=batches,
             blue_green=blue_green,

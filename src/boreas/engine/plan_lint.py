@@ -134,6 +134,7 @@ def _about_step(step: StrategyStep, number: int, fresh: int, total: int) -> Iter
 def _about_approvals(deployment: Deployment) -> Iterator[PlanWarning]:
     policy = deployment.approval_policy
     asked = deployment.manual_approval or any(it.require_confirm for it in deployment.tasks)
+    asked = asked or any(it.approval for it in deployment.stages)
     asked = asked or any(it.approval and it.answer is None for it in deployment.strategy.steps)
     if asked and policy.required > 1:
         text = f"each approval needs {policy.required} different people"

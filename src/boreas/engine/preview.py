@@ -167,6 +167,7 @@ def _approvals(deployment: Deployment) -> tuple[str, ...]:
 
 def _asked(deployment: Deployment) -> list[str]:
     approvals = ["before the first task"] if deployment.manual_approval else []
+    approvals += [f"before stage {it.name}" for it in deployment.stages if it.approval]
     for task in deployment.tasks:
         if task.require_confirm:
             approvals.append(f"before {task.name}")

@@ -4,8 +4,9 @@ Called by the runtime inside the loop's transaction, before `decide`. A report n
 anything but its own execution. News of an execution that has come to its end changes nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from boreas.domain.deployments import (
     TERMINAL,
@@ -92,6 +93,7 @@ def _finish(draft: Draft, execution: Execution, report: ExecutionReport) -> None
         state=state,
         reason=reason,
         exit_code=report.exit_code,
+        outputs=handed_on(report.result),
         started_at=execution.started_at or draft.now,
     )
     if state is ExecutionState.SUCCESS:
@@ -99,6 +101,19 @@ def _finish(draft: Draft, execution: Execution, report: ExecutionReport) -> None
         draft.update(progress_at=draft.active())
     elif report.outcome == Outcome.REFUSED:
         _never_begun(draft, execution)
+
+
+MOST_OUTPUTS = 64
+LONGEST_OUTPUT = 4_096
+
+
+def handed_on(result: Mapping[str, Any]) -> Mapping[str, str] | None:
+    """What a command left for the conditions of later tasks; an agent may send anything."""
+    found = result.get("outputs")
+    if not isinstance(found, Mapping):
+        return None
+    pairs = [(str(name)[:100], str(text)[:LONGEST_OUTPUT]) for name, text in found.items()]
+    return dict(pairs[:MOST_OUTPUTS]) or None
 
 
 def _verdict(

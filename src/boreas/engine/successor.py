@@ -119,6 +119,7 @@ class _Again:
             task,
             state=TaskState.BLOCKED,
             reason=None,
+            skipped=False,
             confirmed_by=None,
             confirmed_at=None,
             started_at=None,
@@ -128,9 +129,16 @@ class _Again:
         )
 
     def keeps(self, gate: Gate) -> bool:
-        """An approved step whose targets were not touched again stays approved."""
-        approved = gate.kind is GateKind.STEP and gate.state is GateState.CONFIRMED
-        return approved and gate.task_id not in self.undone
+        """An approved step whose targets were not touched again stays approved.
+
+        So does an approved stage of which something is carried over.
+        """
+        if gate.state is not GateState.CONFIRMED:
+            return False
+        if gate.kind is GateKind.STAGE:
+            mine = [it for it in self.finished.tasks if it.stage == gate.stage]
+            return any(it.id not in self.task_ids and not it.skipped for it in mine)
+        return gate.kind is GateKind.STEP and gate.task_id not in self.undone
 
 
 def _was_sent_back(execution: Execution) -> bool:
@@ -162,6 +170,8 @@ def rollback_of(finished: Deployment, new: NewDeployment) -> Deployment:
         rollback_of=finished.id,
         strategy=Strategy(grace_seconds=0.0),
         manual_approval=False,
+        stages=(),
+        facts={},
         must_in_order=(),
         application_ids=_applications(finished, rows),
     )
@@ -241,6 +251,9 @@ def _successor(finished: Deployment, new: NewDeployment, origin: Origin) -> Depl
         manual_approval=finished.manual_approval,
         approval_policy=finished.approval_policy,
         started=True,
+        stages=finished.stages,
+        workflow=finished.workflow,
+        facts=finished.facts,
         rollback_of=finished.rollback_of,
     )
 

@@ -28,8 +28,10 @@ from boreas.engine import (
     forward,
     gates,
     launch,
+    passing,
     people,
     policy,
+    repeating,
     reports,
     retry,
     rollback,
@@ -77,8 +79,23 @@ def planted(module: Any, function: str, what: str) -> Callable[[Change], Change]
 # --- order and batches ---------------------------------------------------------------------------
 
 
-@planted(forward, "_is_free", "every task counts as free")
+@planted(passing.Way, "is_free", "every task counts as free")
 def the_graph_is_forgotten(_is_free: Change, *_: Any) -> bool:
+    return True
+
+
+@planted(passing.Way, "lets_pass", "every task goes on, whatever happened before it")
+def a_failure_is_passed_over_by_all(_lets_pass: Change, *_: Any) -> bool:
+    return True
+
+
+@planted(repeating, "is_time_for", "a repetition does not wait for its delay")
+def a_repetition_comes_too_early(_is_time_for: Change, *_: Any) -> bool:
+    return True
+
+
+@planted(forward, "_stage_is_open", "a stage does not wait for its approval")
+def a_stage_begins_unapproved(_stage_is_open: Change, *_: Any) -> bool:
     return True
 
 

@@ -102,7 +102,7 @@ def test_the_tables_answer_as_the_in_memory_store_does(first: int) -> None:
 
 def test_a_different_answer_would_be_seen() -> None:
     with patch.object(ShadowedLedger, "next_wake", lambda _: None):
-        breach = Simulation(1, ledger_of=ShadowedLedger).play().breach
+        breach = Simulation(2, ledger_of=ShadowedLedger).play().breach
 
     assert breach is not None
     assert "the next timer" in breach.text

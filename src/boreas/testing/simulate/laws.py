@@ -21,12 +21,13 @@ from boreas.domain.deployments import (
     Task,
     TaskState,
 )
-from boreas.domain.workflow import TaskType
+from boreas.domain.workflow import Bad, TaskType
 from boreas.engine.health_windows import active_seconds
 from boreas.testing.simulate import oracle
 from boreas.testing.simulate.moment import Change, Moment, latest_rows
 
 Law = Callable[[Moment], Iterator[str]]
+_ENDED_BADLY = {Bad.FAILURE: TaskState.FAILED, Bad.CANCELLED: TaskState.CANCELLED}
 _BAD = frozenset({ExecutionState.FAILED, ExecutionState.LOST, ExecutionState.CANCELLED})
 
 
@@ -60,7 +61,8 @@ def the_end_is_whole(moment: Moment) -> Iterator[str]:
 
 
 def no_task_before_its_predecessors(moment: Moment) -> Iterator[str]:
-    """A task's first order is sent only when every task before it has succeeded."""
+    """A task's first order is sent only when every task before it has succeeded, or has ended in a
+    way on which the task goes on."""
     for change in moment.changes:
         for row in change.ordered_work():
             was = change.was_task(row.task_id)
@@ -69,8 +71,10 @@ def no_task_before_its_predecessors(moment: Moment) -> Iterator[str]:
             if was is not None and was.state is TaskState.SUCCESS:
                 continue
             states = {it.id: it.state for it in change.after.tasks}
-            for before in oracle.must_come_before(change.after, change.task(row.task_id)):
-                if states.get(before) is not TaskState.SUCCESS:
+            task = change.task(row.task_id)
+            good = {TaskState.SUCCESS, *(_ENDED_BADLY[it] for it in task.continue_on)}
+            for before in oracle.must_come_before(change.after, task):
+                if states.get(before) not in good:
                     state = states.get(before)
                     yield f"{row.id} of {row.task_id} was sent while {before} is {state}"
 
@@ -225,6 +229,9 @@ def _gates_before(change: Change, row: Execution) -> list[str]:
     task = change.task(row.task_id)
     was = change.was_task(task.id)
     needed = []
+    newly = was is not None and was.started_at is None and row.attempt == 1
+    if task.stage is not None and change.after.stages[task.stage].approval and newly:
+        needed.append(f"stage:{task.stage + 1}")
     if task.require_confirm and was is not None and was.started_at is None:
         needed.append(f"task:{task.id}")
     if task.type is TaskType.DEPLOY and row.attempt == 1:
@@ -359,8 +366,40 @@ def the_old_side_is_kept_for_its_grace(moment: Moment) -> Iterator[str]:
                 continue
             if row.ordered_at is not None and moment.now < row.completed_at + grace:
                 yield f"{retiring[0].id} was sent {moment.now - row.completed_at} after {row.id}"
-        if retiring and any(it.state is not TaskState.SUCCESS for it in change.after.tasks):
+        if retiring and any(not _is_done(it) for it in change.after.tasks):
             yield f"{retiring[0].id} was sent before all tasks had succeeded"
+
+
+def _is_done(task: Task) -> bool:
+    """Or failed and was passed over, which what is about the fleet never is."""
+    if task.type in {TaskType.DEPLOY, TaskType.HEALTH_CHECK}:
+        return task.state is TaskState.SUCCESS
+    return task.state in {TaskState.SUCCESS, TaskState.FAILED}
+
+
+def what_is_skipped_is_never_sent(moment: Moment) -> Iterator[str]:
+    """Nothing is sent for a task whose condition was not met."""
+    for change in moment.changes:
+        for row in change.ordered_work():
+            if change.task(row.task_id).skipped:
+                yield f"{row.id} was sent for {row.task_id}, which is skipped"
+
+
+def a_repetition_waits_for_its_time(moment: Moment) -> Iterator[str]:
+    """An attempt that Boreas makes by itself is sent after the delay, not before."""
+    for change in moment.changes:
+        for row in change.ordered_work():
+            if row.not_before is not None and moment.now < row.not_before:
+                yield f"{row.id} was sent before {row.not_before}"
+
+
+def success_leaves_nothing_undone(moment: Moment) -> Iterator[str]:
+    """A deployment that succeeded has done, or skipped, everything that it was asked for."""
+    for change in moment.changes:
+        if change.after.state is DeploymentState.SUCCESS and change.after.rollback_of is None:
+            for task in change.after.tasks:
+                if not _is_done(task):
+                    yield f"{change.after.id} succeeded and {task.id} is {task.state}"
 
 
 LAWS: tuple[Law, ...] = (
@@ -381,4 +420,7 @@ LAWS: tuple[Law, ...] = (
     only_what_failed_is_tried_again,
     canaries_are_skipped_only_the_first_time,
     the_old_side_is_kept_for_its_grace,
+    what_is_skipped_is_never_sent,
+    a_repetition_waits_for_its_time,
+    success_leaves_nothing_undone,
 )

@@ -18,7 +18,9 @@ def must_come_before(deployment: Deployment, task: Task) -> list[TaskId]:
     found = {it: None for it in task.block_by}
     for other in deployment.tasks:
         if other.id != task.id and (
-            _earlier_type(other, task) or _earlier_app(deployment, other, task)
+            _earlier_type(other, task)
+            or _earlier_app(deployment, other, task)
+            or _earlier_stage(other, task)
         ):
             found[other.id] = None
     return list(found)
@@ -27,9 +29,15 @@ def must_come_before(deployment: Deployment, task: Task) -> list[TaskId]:
 def _earlier_type(other: Task, task: Task) -> bool:
     if task.application_id is None or other.application_id != task.application_id:
         return False
+    if task.stage != other.stage:
+        return False
     if task.type not in _TYPES or other.type not in _TYPES:
         return False
     return _TYPES.index(other.type) < _TYPES.index(task.type)
+
+
+def _earlier_stage(other: Task, task: Task) -> bool:
+    return other.stage is not None and task.stage is not None and other.stage < task.stage
 
 
 def _earlier_app(deployment: Deployment, other: Task, task: Task) -> bool:

@@ -1,7 +1,7 @@
 """Random installations and random requests: applications, targets, graphs and strategies."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from boreas.domain.deployments import ApprovalPolicy, ExpiryOutcome, Origin
@@ -21,7 +21,11 @@ from boreas.domain.orders import DriverKind, HealthCheck, ProbeKind, ReleaseBody
 from boreas.domain.projects import QueuePolicy
 from boreas.domain.workflow import (
     ALL_AT_ONCE,
+    Bad,
+    Condition,
+    Retry,
     Size,
+    Stage,
     Strategy,
     StrategyKind,
     StrategyStep,
@@ -154,6 +158,17 @@ def request_of(
 ) -> DeploymentRequest:
     """What somebody asks for. Task lists may be refused as cyclic; that is the engine's to say."""
     ids = [it.id for it in planned]
+    request = _plain_request(dice, place, ids, planned, number)
+    return in_stages(dice, request) if request.tasks and dice.chance(0.5) else request
+
+
+def _plain_request(
+    dice: Dice,
+    place: Place,
+    ids: Sequence[ApplicationId],
+    planned: Sequence[PlannedApplication],
+    number: int,
+) -> DeploymentRequest:
     origin = Origin.AUTOMATIC if dice.chance(0.35) else Origin.MANUAL
     return DeploymentRequest(
         id=DeploymentId(f"d{number}"),
@@ -170,6 +185,40 @@ def request_of(
         tasks=tuple(tasks_of(dice, ids, place)) if dice.chance(0.6) else None,
         started=dice.chance(0.9),
     )
+
+
+def in_stages(dice: Dice, request: DeploymentRequest) -> DeploymentRequest:
+    """The same with what a workflow template adds: stages, conditions, repetitions, going on."""
+    count = dice.whole(1, 3)
+    stages = tuple(Stage(name=f"s{n}", approval=dice.chance(0.15)) for n in range(count))
+    tasks: list[TaskRequest] = []
+    for task in request.tasks or ():
+        known = {it.id for it in tasks}
+        tasks.append(
+            replace(
+                task,
+                stage=min(len(tasks) * count // len(request.tasks or ()), count - 1),
+                when=_condition(dice, [it for it in task.block_by if it in known]),
+                retry=Retry(count=dice.whole(1, 2), delay=dice.pick((0.0, 0.0, 7.0)))
+                if dice.chance(0.4)
+                else None,
+                continue_on=dice.pick(((), (), (Bad.FAILURE,), (Bad.FAILURE, Bad.CANCELLED))),
+            )
+        )
+    return replace(request, tasks=tuple(tasks), stages=stages)
+
+
+_CONDITIONS = ('trigger.kind == "manual"', 'trigger.by != "bob"', "true")
+
+
+def _condition(dice: Dice, before: Sequence[TaskId]) -> Condition | None:
+    if dice.chance(0.6):
+        return None
+    if not before or dice.chance(0.5):
+        return Condition(text=dice.pick(_CONDITIONS))
+    asked = dice.pick(before)
+    text = dice.pick((f'tasks.{asked}.status == "success"', f"tasks.{asked}.exit_code == 0"))
+    return Condition(text=text, results={asked: (asked,)})
 
 
 def _policy(dice: Dice) -> ApprovalPolicy:

@@ -1,0 +1,206 @@
+"""Conditions of tasks (`when:`): which facts they see, and what they come to.
+
+Facts are frozen with the deployment, so that a condition about them means the same whenever it is
+asked. Results of earlier tasks are read when the task's turn comes; that they are over by then is
+checked when the plan is laid out.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from boreas.domain.deployments import Deployment, Execution, Task, TaskState
+from boreas.domain.errors import FieldError, InvalidInput
+from boreas.domain.ids import ApplicationId, TaskId
+from boreas.domain.workflow import Condition, TaskRequest
+from boreas.engine import cel_texts
+from boreas.engine.attempts import latest
+from boreas.engine.graph import Graph
+
+Facts = Mapping[str, Any]
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a condition comes to. `holds` None: nobody can say, and `because` says why not."""
+
+    holds: bool | None
+    because: str
+
+
+def bound(text: str, names: Mapping[str, Sequence[TaskId]] | None = None) -> Condition:
+    """The condition with the tasks that its names stand for; a name stands for the task's id."""
+    asked = dict.fromkeys(it.parts[0] for it in cel_texts.asked_in(text) if _is_result(it))
+    given = names or {}
+    return Condition(text=text, results={it: tuple(given.get(it, (TaskId(it),))) for it in asked})
+
+
+def _is_result(asked: cel_texts.Asked) -> bool:
+    return asked.root == "tasks" and bool(asked.parts)
+
+
+def needs_results(condition: Condition) -> bool:
+    """Whether it can only be answered while the deployment is under way."""
+    return bool(condition.results)
+
+
+def refuse_bad(requests: Sequence[TaskRequest], graph: Graph) -> None:
+    """Raise `InvalidInput` unless every condition is CEL and asks only for what is over by then."""
+    problems: list[FieldError] = []
+    for index, wanted in enumerate(requests):
+        if wanted.when is not None:
+            problems += _problems(wanted, wanted.when, f"tasks[{index}].when", graph)
+    if problems:
+        first = problems[0]
+        message = f"{first.field}: {first.problem}; {first.mend}".rstrip("; ")
+        raise InvalidInput(message, fields=tuple(problems))
+
+
+def _problems(
+    wanted: TaskRequest, condition: Condition, field: str, graph: Graph
+) -> list[FieldError]:
+    wrong = cel_texts.problems_of(condition.text, of_application=wanted.application_id is not None)
+    if wrong:
+        return [
+            FieldError(
+                field=field,
+                problem=f"{it.problem} (line {it.line}, column {it.column} of the condition)",
+                mend=it.mend,
+            )
+            for it in wrong
+        ]
+    asked = {id_ for ids in condition.results.values() for id_ in ids}
+    later = sorted(asked - all_before(graph, wanted.id)) if asked else []
+    return [
+        FieldError(
+            field=field,
+            problem=f"asks for the result of {task_id!r}, which is not before {wanted.id!r}",
+            mend="let the task wait for it, or ask for an earlier one",
+        )
+        for task_id in later
+    ]
+
+
+def all_before(graph: Graph, task_id: TaskId) -> frozenset[TaskId]:
+    """Everything that is over when this task's turn comes."""
+    seen: set[TaskId] = set()
+    open_ = [task_id]
+    while open_:
+        for before in graph.predecessors[open_.pop()]:
+            if before not in seen:
+                seen.add(before)
+                open_.append(before)
+    return frozenset(seen - graph.joins)
+
+
+def foretold(wanted: TaskRequest, facts: Facts) -> Verdict | None:
+    """What the condition will come to, if that can be known before anything is done."""
+    if wanted.when is None or needs_results(wanted.when):
+        return None
+    return judged(wanted.when, facts, wanted.application_id, {})
+
+
+def judged_now(
+    deployment: Deployment, task: Task, results: Mapping[TaskId, Result]
+) -> Verdict | None:
+    """What the task's condition comes to with these results of earlier tasks."""
+    if task.when is None:
+        return None
+    return judged(task.when, deployment.facts, task.application_id, results)
+
+
+def judged(
+    condition: Condition,
+    facts: Facts,
+    application_id: ApplicationId | None,
+    results: Mapping[TaskId, Result],
+) -> Verdict:
+    """The verdict, with what it was based on in words."""
+    seen = visible(facts, application_id)
+    seen["tasks"] = {
+        name: together([results[it] for it in ids if it in results])
+        for name, ids in condition.results.items()
+    }
+    words = _seen_words(condition.text, seen)
+    try:
+        of_application = application_id is not None
+        holds = cel_texts.answer(condition.text, seen, of_application=of_application)
+    except cel_texts.Unanswerable as error:
+        because = f"the condition `{condition.text}` cannot be answered: {error}{words}"
+        return Verdict(holds=None, because=because)
+    met = "met" if holds else "not met"
+    return Verdict(holds=holds, because=f"the condition `{condition.text}` is {met}{words}")
+
+
+def visible(facts: Facts, application_id: ApplicationId | None) -> dict[str, Any]:
+    """The facts that a condition of this application sees; what is not known is empty."""
+    texts = {name: str(facts.get(name) or "") for name in cel_texts.FACTS}
+    own: Mapping[str, Any] = {}
+    if application_id is not None:
+        own = facts.get("applications", {}).get(application_id, {})
+        texts |= {name: str(own.get(name) or "") for name in cel_texts.OF_APPLICATION}
+    variables = {**facts.get("variables", {}), **own.get("variables", {})}
+    return {**texts, "variables": variables}
+
+
+def _seen_words(text: str, seen: Mapping[str, Any]) -> str:
+    """`(environment.kind is "test")`: the things it asks for, as they are."""
+    told = dict.fromkeys(
+        f"{it.spelled} is {_shown(found)}"
+        for it in cel_texts.asked_in(text)
+        if (found := _found(it, seen)) is not _MISSING
+    )
+    return f" ({', '.join(told)})" if told else ""
+
+
+_MISSING = object()
+
+
+def _found(asked: cel_texts.Asked, seen: Mapping[str, Any]) -> object:
+    whole = ".".join((asked.root, *asked.parts))
+    if whole in seen:
+        return seen[whole]
+    value: Any = seen.get(asked.root, _MISSING)
+    for part in asked.parts:
+        value = value.get(part, _MISSING) if isinstance(value, Mapping) else _MISSING
+    return _MISSING if isinstance(value, Mapping) else value
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "null"
+    return f'"{value[:100]}"' if isinstance(value, str) else str(value)
+
+
+# --- results -----------------------------------------------------------------------------------
+
+_WORST_FIRST = ("failed", "cancelled", "success", "skipped")
+
+
+def result_of(task: Task, executions: Iterable[Execution]) -> Result:
+    """What later conditions see of a task that is over."""
+    rows = latest(executions)
+    codes = [it.exit_code for it in rows if it.exit_code is not None]
+    outputs: dict[str, str] = {}
+    for row in rows:
+        outputs |= row.outputs or {}
+    state = "skipped" if task.skipped and task.state is TaskState.SUCCESS else task.state.value
+    return {"status": state, "exit_code": _worst(codes), "outputs": outputs}
+
+
+def together(results: Sequence[Result]) -> Result:
+    """Several tasks under one name: the worst status, the first bad exit code, all outputs."""
+    if len(results) == 1:
+        return results[0]
+    states = {it["status"] for it in results}
+    status = next((it for it in _WORST_FIRST if it in states), "skipped")
+    codes = [it["exit_code"] for it in results if it["exit_code"] is not None]
+    outputs: dict[str, str] = {}
+    for result in results:
+        outputs |= result["outputs"]
+    return {"status": status, "exit_code": _worst(codes), "outputs": outputs}
+
+
+def _worst(codes: Sequence[int]) -> int | None:
+    return next((it for it in codes if it != 0), 0 if codes else None)
