@@ -1,0 +1,1 @@
+"""Workflow templates: a saved DAG as YAML. Text -> tree -> template; `engine` compiles it."""
