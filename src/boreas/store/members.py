@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, func, select
+from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, select
 
 from boreas.domain.access import User
 from boreas.domain.errors import NotFound
@@ -64,15 +64,15 @@ class SqlMembers(SqlNoun[Member]):
             raise NotFound(f"There is no member `{member_id}`.", parameters={"id": member_id})
         return member
 
-    async def owners(self, project_id: str) -> int:
-        """How many owners whose accounts are not disabled the project has."""
-        query = select(tables.users.c.document).where(
+    async def owners(self, project_id: str) -> Sequence[str]:
+        """Users who own the project and whose accounts are not disabled."""
+        query = select(tables.users.c.id, tables.users.c.document).where(
             tables.users.c.id == members.c.user_id,
             members.c.project_id == project_id,
             members.c.role == Role.OWNER.value,
         )
-        accounts = [_ACCOUNT.decode(text) for (text,) in await self._connection.execute(query)]
-        return sum(account.disabled_at is None for account in accounts)
+        rows = await self._connection.execute(query)
+        return [id_ for id_, text in rows if _ACCOUNT.decode(text).disabled_at is None]
 
     async def with_users(self, project_id: str) -> Sequence[tuple[Member, User]]:
         """All members of a project with who they are, by user name."""
@@ -81,11 +81,6 @@ class SqlMembers(SqlNoun[Member]):
             (each, await users.get(each.user_id)) for each in await self.all(within=project_id)
         ]
         return sorted(found, key=lambda pair: pair[1].username)
-
-    async def count_in(self, project_id: str) -> int:
-        """How many members there are."""
-        counted = select(func.count()).where(members.c.project_id == project_id)
-        return int((await self._connection.execute(counted)).scalar_one())
 
 
 def standing_of(account: str | None, role: str | None) -> Standing:
