@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from boreas.domain.errors import Conflict
-from boreas.server.auth.callers import AnyUser
+from boreas.server.auth.callers import KnownCaller
 from boreas.server.services import ServiceBundle, Services
 from boreas.store import SqlTransaction as Transaction
 from boreas.store.idempotency import StoredAnswer
@@ -78,7 +78,7 @@ def _created(body: bytes) -> Response:
 
 async def _creation(
     request: Request,
-    caller: AnyUser,
+    caller: KnownCaller,
     services: Services,
     key: Annotated[str | None, Header(alias=KEY_HEADER, max_length=200)] = None,
 ) -> Creation:

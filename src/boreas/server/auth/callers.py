@@ -216,6 +216,14 @@ AnyUser = Annotated[Caller, Depends(_user_gate)]
 Themself = Annotated[Caller, Depends(_self_gate)]
 """For what a person does with their own account: not with a token of a narrow scope."""
 Admin = Annotated[Caller, Depends(_admin_gate)]
+
+
+async def _known(connection: HTTPConnection) -> Caller:
+    return await authenticated(connection, services_of(connection))
+
+
+KnownCaller = Annotated[Caller, Depends(_known)]
+"""For what a route depends on besides: who calls, without saying who may."""
 Public = Depends(_open_gate)
 """For `dependencies=[Public]` of the few routes that anybody may call."""
 
