@@ -25,6 +25,7 @@ from boreas.transport.tcp_client import connect_tcp
 from boreas.transport.transfers import describe_file, push_file, receive_file
 
 from .conftest import Place, a_hello, a_place, until
+from .nat import Nat
 
 CROWD = 500
 
@@ -157,61 +158,6 @@ async def test_handshakes_that_are_never_finished_are_bounded(
     assert link.closing is None
     assert isinstance(place.reception.quic, QuicListener)
     link.close()
-
-
-class Nat:
-    """A user-space NAT for one client: relays datagrams, and may forget its outer port."""
-
-    def __init__(self, server_port: int, *, loss: float = 0.0) -> None:
-        self.lost = 0
-        self.outwards_left = 1_000_000
-        self.loss = loss
-        self._dice = random.Random(11)
-        self._loop = asyncio.get_running_loop()
-        self._server = ("127.0.0.1", server_port)
-        self._client: tuple[str, int] | None = None
-        self._inner = self._bound()
-        self._outer = self._bound()
-        self._loop.add_reader(self._inner, self._outwards)
-        self._loop.add_reader(self._outer, self._inwards)
-
-    @property
-    def port(self) -> int:
-        return int(self._inner.getsockname()[1])
-
-    def rebind(self) -> None:
-        self._loop.remove_reader(self._outer)
-        self._outer.close()
-        self._outer = self._bound()
-        self._loop.add_reader(self._outer, self._inwards)
-
-    def close(self) -> None:
-        for sock in (self._inner, self._outer):
-            self._loop.remove_reader(sock)
-            sock.close()
-
-    def _bound(self) -> socket.socket:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sock.setblocking(False)
-        sock.bind(("127.0.0.1", 0))
-        return sock
-
-    def _outwards(self) -> None:
-        datagram, self._client = self._inner.recvfrom(65536)
-        self.outwards_left -= 1
-        if self.outwards_left >= 0 and not self._is_lost():
-            self._outer.sendto(datagram, self._server)
-
-    def _inwards(self) -> None:
-        datagram, _ = self._outer.recvfrom(65536)
-        assert self._client is not None
-        if not self._is_lost():
-            self._inner.sendto(datagram, self._client)
-
-    def _is_lost(self) -> bool:
-        is_lost = self._dice.random() < self.loss
-        self.lost += is_lost
-        return is_lost
 
 
 async def test_a_link_survives_a_new_address_in_the_middle_of_an_upload(
