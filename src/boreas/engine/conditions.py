@@ -50,48 +50,69 @@ def refuse_bad(requests: Sequence[TaskRequest], graph: Graph) -> None:
     problems: list[FieldError] = []
     for index, wanted in enumerate(requests):
         if wanted.when is not None:
-            problems += _problems(wanted, wanted.when, f"tasks[{index}].when", graph)
+            problems += _problems(wanted, wanted.when, f"tasks[{index}].when")
+    if not problems:
+        early = asked_too_early(requests, graph)
+        problems = [
+            FieldError(
+                field=f"tasks[{index}].when",
+                problem=f"asks for the result of {late!r}, which is not before {wanted.id!r}",
+                mend="let the task wait for it, or ask for an earlier one",
+            )
+            for index, wanted in enumerate(requests)
+            for late in early.get(wanted.id, ())
+        ]
     if problems:
         first = problems[0]
         message = f"{first.field}: {first.problem}; {first.mend}".rstrip("; ")
         raise InvalidInput(message, fields=tuple(problems))
 
 
-def _problems(
-    wanted: TaskRequest, condition: Condition, field: str, graph: Graph
-) -> list[FieldError]:
+def _problems(wanted: TaskRequest, condition: Condition, field: str) -> list[FieldError]:
     wrong = cel_texts.problems_of(condition.text, of_application=wanted.application_id is not None)
-    if wrong:
-        return [
-            FieldError(
-                field=field,
-                problem=f"{it.problem} (line {it.line}, column {it.column} of the condition)",
-                mend=it.mend,
-            )
-            for it in wrong
-        ]
-    asked = {id_ for ids in condition.results.values() for id_ in ids}
-    later = sorted(asked - all_before(graph, wanted.id)) if asked else []
     return [
         FieldError(
             field=field,
-            problem=f"asks for the result of {task_id!r}, which is not before {wanted.id!r}",
-            mend="let the task wait for it, or ask for an earlier one",
+            problem=f"{it.problem} (line {it.line}, column {it.column} of the condition)",
+            mend=it.mend,
         )
-        for task_id in later
+        for it in wrong
     ]
 
 
-def all_before(graph: Graph, task_id: TaskId) -> frozenset[TaskId]:
-    """Everything that is over when this task's turn comes."""
-    seen: set[TaskId] = set()
-    open_ = [task_id]
-    while open_:
-        for before in graph.predecessors[open_.pop()]:
-            if before not in seen:
-                seen.add(before)
-                open_.append(before)
-    return frozenset(seen - graph.joins)
+def asked_too_early(
+    requests: Sequence[TaskRequest], graph: Graph
+) -> Mapping[TaskId, tuple[TaskId, ...]]:
+    """By task: those of which its condition asks and that may not be over when its turn comes."""
+    asked = {it.id: _asked_by(it) for it in requests if it.when is not None}
+    bits = {id_: 1 << n for n, id_ in enumerate(sorted(frozenset().union(*asked.values())))}
+    if not bits:
+        return {}
+    # One number for each node: a bit for everything asked for that comes before it.
+    before: dict[TaskId, int] = {}
+    for task_id in graph.order:
+        _mark(task_id, graph, bits, before)
+    late = {
+        id_: tuple(sorted(it for it in wanted if not before.get(id_, 0) & bits[it]))
+        for id_, wanted in asked.items()
+    }
+    return {id_: tasks for id_, tasks in late.items() if tasks}
+
+
+def _asked_by(request: TaskRequest) -> frozenset[TaskId]:
+    results = request.when.results if request.when is not None else {}
+    return frozenset(it for ids in results.values() for it in ids)
+
+
+def _mark(node: TaskId, graph: Graph, bits: Mapping[TaskId, int], before: dict[TaskId, int]) -> int:
+    found = 0
+    for earlier in graph.predecessors[node]:
+        known = before.get(earlier)
+        # Tasks come in order, so only a join can be unknown yet.
+        found |= _mark(earlier, graph, bits, before) if known is None else known
+        found |= bits.get(earlier, 0)
+    before[node] = found
+    return found
 
 
 def foretold(wanted: TaskRequest, facts: Facts) -> Verdict | None:

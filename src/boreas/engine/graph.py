@@ -253,4 +253,6 @@ class _Edges:
         real = [it for it in path[seen[at] :] if it not in set(self.joins)]
         ring = [*real, real[0]]
         words = " waits for ".join(ring)
-        return _refused("tasks", f"a cycle, the tasks wait for each other: {words}")
+        problem = f"a cycle, the tasks wait for each other: {words}"
+        wrong = FieldError(field="tasks", problem=problem)
+        return InvalidInput(problem, fields=(wrong,), parameters={"cycle": real})

@@ -47,6 +47,14 @@ class Fields:
         """Where the key's value stands; the mapping's own place if it is not there."""
         return self._entries[key][1].place if key in self._entries else self.place
 
+    def text_place(self, key: str) -> Place:
+        """Where the first letter of the key's text stands: behind a quote, below a block's mark."""
+        node = self._entries[key][1]
+        line, column = node.place
+        if node.style in ("|", ">"):
+            return Place(line + 1, self._entries[key][0].place.column + 2)
+        return Place(line, column + len(node.style))
+
     def places(self) -> dict[str, Place]:
         """Where every value stands; the mapping itself under the empty key."""
         return {"": self.place, **{key: value.place for key, (_, value) in self._entries.items()}}

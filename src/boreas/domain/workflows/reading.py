@@ -12,7 +12,7 @@ from boreas.domain.file_names import is_file_name
 from boreas.domain.workflow import Bad, Retry, Scope, Stage, TaskType
 from boreas.domain.workflows.fields import Fields, plain
 from boreas.domain.workflows.problems import Problem, refused
-from boreas.domain.workflows.templates import TaskTemplate, Template
+from boreas.domain.workflows.templates import ConditionText, TaskTemplate, Template
 from boreas.domain.workflows.tree import tree_of
 
 MOST_TASKS: Final = 10_000
@@ -74,7 +74,7 @@ class _Reading:
             names.setdefault(name, fields.path)
             stage = Stage(name=name, approval=fields.flag("approval"))
             common = {
-                "when": fields.text("when", most=LONGEST_CONDITION),
+                "conditions": _condition(fields),
                 "continue_on": _continue_on(fields),
             }
             tasks = self._tasks(fields, index, common)
@@ -93,8 +93,8 @@ class _Reading:
         if id_ and not TASK_ID.fullmatch(id_):
             mend = "use letters, digits, `-`, `_` and `.`, beginning with a letter or digit"
             fields.wrong("id", f"is {id_!r}, which is no id", mend)
-        type_ = TaskType(fields.choice("type", [it.value for it in TaskType]) or TaskType.CUSTOM)
-        when = fields.text("when", most=LONGEST_CONDITION)
+        type_ = _type(fields)
+        conditions = _condition(fields)
         own_going_on = _continue_on(fields)
         task = TaskTemplate(
             id=id_,
@@ -105,7 +105,7 @@ class _Reading:
             application=fields.text("application"),
             applications=_matrix(fields),
             needs=tuple(name for name, _ in fields.texts("needs")),
-            when=_both(common.get("when"), when),
+            conditions=(*common.get("conditions", ()), *conditions),
             payload=_payload(fields, type_),
             confirm=fields.flag("confirm"),
             timeout_seconds=fields.seconds("timeout", least=1.0),
@@ -170,8 +170,23 @@ class _Reading:
         self._problems.append(Problem(place=task.place(key), path=path, problem=problem, mend=mend))
 
 
-def _both(one: str | None, other: str | None) -> str | None:
-    return f"({one}) && ({other})" if one and other else one or other
+def _condition(fields: Fields) -> tuple[ConditionText, ...]:
+    node = fields.node("when")
+    if node is not None and isinstance(node.value, bool):
+        place, path = fields.place_of("when"), fields.path_of("when")
+        return (ConditionText(text=str(node.value).lower(), path=path, place=place),)
+    text = fields.text("when", most=LONGEST_CONDITION)
+    if text is None:
+        return ()
+    return (ConditionText(text=text, path=fields.path_of("when"), place=fields.text_place("when")),)
+
+
+def _type(fields: Fields) -> TaskType:
+    """`custom` if it is left out; an unknown one stands for the kind that asks for nothing."""
+    if not fields.has("type"):
+        fields.node("type")
+        return TaskType.CUSTOM
+    return TaskType(fields.choice("type", [it.value for it in TaskType]) or TaskType.PREPARE)
 
 
 def _matrix(fields: Fields) -> tuple[str, ...] | None:

@@ -11,6 +11,15 @@ from boreas.domain.workflows.problems import Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionText:
+    """A `when:` as written, of the task or of its stage."""
+
+    text: str
+    path: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskTemplate:
     """One task, or one for each application of its matrix.
 
@@ -26,13 +35,20 @@ class TaskTemplate:
     application: str | None = None
     applications: tuple[str, ...] | None = None
     needs: tuple[str, ...] = ()
-    when: str | None = None
+    conditions: tuple[ConditionText, ...] = ()
+    """All of them must be met."""
     payload: Mapping[str, Any] = field(default_factory=dict)
     confirm: bool = False
     timeout_seconds: float | None = None
     retry: Retry | None = None
     continue_on: tuple[Bad, ...] = ()
     places: Mapping[str, Place] = field(default_factory=dict)
+
+    @property
+    def when(self) -> str | None:
+        """All conditions as one."""
+        texts = [it.text for it in self.conditions]
+        return " && ".join(f"({it})" for it in texts) if len(texts) > 1 else next(iter(texts), None)
 
     @property
     def of_application(self) -> bool:
