@@ -18,10 +18,12 @@ from boreas.domain.deployments import (
     WindowSkip,
 )
 from boreas.domain.events import Event
+from boreas.domain.orders import ReleaseBody
 from boreas.engine.explain import blocked_words
 from boreas.engine.progress import progress_of
 from boreas.server.bodies import Moment, V1View
 from boreas.server.strategy_bodies import grayscale, strategy_type, strategy_view
+from boreas.server.variable_views import SnapshotVariableView, snapshot_views
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +198,7 @@ class DeploymentDetailView(DeploymentView):
 
     tasks: list[TaskView]
     logs: list[LogLineView]
+    variables: list[SnapshotVariableView]
 
 
 class EventView(V1View):
@@ -217,9 +220,13 @@ def deployment_view(deployment: Deployment, names: Names, now: datetime) -> Depl
 
 
 def detail_view(
-    deployment: Deployment, names: Names, now: datetime, last_lines: Mapping[str, Sequence[Any]]
+    deployment: Deployment,
+    names: Names,
+    now: datetime,
+    last_lines: Mapping[str, Sequence[Any]],
+    releases: Sequence[ReleaseBody] = (),
 ) -> DeploymentDetailView:
-    """The whole deployment; `last_lines` are log lines by task."""
+    """The whole deployment; `last_lines` are log lines by task, `releases` what it brings."""
     executions: dict[str, list[Execution]] = {}
     for execution in deployment.executions:
         executions.setdefault(execution.task_id, []).append(execution)
@@ -235,7 +242,12 @@ def detail_view(
         key=lambda pair: pair[0].micros,
     )
     logs = [_log_line(line.as_json(), task) for line, task in lines]
-    return DeploymentDetailView(**_header(deployment, names, now), tasks=tasks, logs=logs)
+    return DeploymentDetailView(
+        **_header(deployment, names, now),
+        tasks=tasks,
+        logs=logs,
+        variables=snapshot_views(deployment, releases),
+    )
 
 
 def _log_line(shown: Mapping[str, Any], task: str) -> LogLineView:

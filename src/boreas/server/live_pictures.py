@@ -15,7 +15,8 @@ from boreas.domain.ids import DeploymentId
 from boreas.engine.explain import blocked_words
 from boreas.server.deployment_views import Names, deployment_view, task_view
 from boreas.server.services import ServiceBundle
-from boreas.server.showing import load, names_for
+from boreas.server.showing import load, names_for, releases_of
+from boreas.server.variable_views import snapshot_views
 
 MOST_PICTURES: Final = 64
 
@@ -33,6 +34,8 @@ class Picture:
     tasks: dict[str, _Seen] = field(default_factory=dict)
     changed_at: dict[str, int] = field(default_factory=dict)
     removed_at: dict[str, int] = field(default_factory=dict)
+    variables: list[dict[str, Any]] = field(default_factory=list)
+    """As they were frozen; they never change, so that only the whole picture has them."""
 
     @property
     def v(self) -> int:
@@ -54,7 +57,8 @@ class Picture:
     def snapshot(self, services: ServiceBundle) -> dict[str, Any]:
         """The whole of it, without logs."""
         header = self._header(services)
-        return {**header, "tasks": self._tasks(services, self.tasks)}
+        tasks = self._tasks(services, self.tasks)
+        return {**header, "tasks": tasks, "variables": self.variables}
 
     def changes_after(self, v: int, services: ServiceBundle) -> dict[str, Any]:
         """What is different from revision `v`, which must not be older than `since`."""
@@ -121,9 +125,14 @@ class Pictures:
         async with self._services.store.reading() as tx:
             loaded = await load(tx, self._services, deployment_id)
             names = await names_for(tx, loaded)
+            releases = await releases_of(tx, loaded.snapshot.deployment) if known is None else ()
         deployment = loaded.snapshot.deployment
         if known is None:
             known = Picture(deployment, names, since=deployment.revision, tasks=_seen(deployment))
+            known.variables = [
+                it.model_dump(mode="json", by_alias=True)
+                for it in snapshot_views(deployment, releases)
+            ]
             self._pictures[deployment_id] = known
         elif deployment.revision > known.v:
             known.moved_on(deployment, names)

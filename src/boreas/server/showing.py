@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 from boreas.domain.deployments import Deployment, Task
 from boreas.domain.errors import NotFound
 from boreas.domain.ids import DeploymentId
+from boreas.domain.orders import ReleaseBody
 from boreas.engine.loaded import Loaded
 from boreas.logs.lines import LogLine
 from boreas.logs.pages import Window
@@ -62,9 +63,18 @@ async def shown(
     async with services.store.reading() as tx:
         loaded = await load(tx, services, deployment_id)
         names = await names_for(tx, loaded)
+        releases = await releases_of(tx, loaded.snapshot.deployment)
     deployment = loaded.snapshot.deployment
     lines = await last_lines(services, deployment) if with_lines else {}
-    return detail_view(deployment, names, services.clock.now(), lines)
+    return detail_view(deployment, names, services.clock.now(), lines, releases)
+
+
+async def releases_of(tx: Transaction, deployment: Deployment) -> Sequence[ReleaseBody]:
+    """The releases that a deployment brings, or takes targets back to, each once."""
+    ids = [it.release_id for it in deployment.executions if it.release_id is not None]
+    wanted = list(dict.fromkeys(ids))
+    bodies = await tx.releases.bodies(wanted)
+    return [bodies[id_] for id_ in wanted if id_ in bodies]
 
 
 async def shown_list(

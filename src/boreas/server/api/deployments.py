@@ -64,7 +64,7 @@ async def create_deployment(
     async with services.store.reading() as tx:
         request, frozen = await _asked(tx, body, caller, services)
     deployment = lay_out(request, frozen.ground, now)
-    view = detail_view(deployment, frozen.names, now, {})
+    view = detail_view(deployment, frozen.names, now, {}, frozen.releases)
 
     async def make(tx: Transaction) -> DeploymentDetailView:
         await check_thing(tx, caller, DEPLOYING, "environment_id", request.environment_id)

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Query
 
 from boreas.domain.deployments import Task
 from boreas.domain.errors import NotFound
-from boreas.domain.ids import ApplicationId, DeploymentId, EnvironmentId, ProjectId, ReleaseId
-from boreas.domain.orders import ReleaseBody
+from boreas.domain.ids import ApplicationId, DeploymentId, EnvironmentId, ProjectId
 from boreas.domain.projects import Environment
 from boreas.domain.variables import Level, LevelKind, Origin, plain_settings, task_variables
 from boreas.server.auth.permits import Configurer, Seer
 from boreas.server.bodies import V1View
 from boreas.server.services import ServiceBundle, Services
+from boreas.server.showing import releases_of
 from boreas.server.variable_lists import Owner, put_variables
 from boreas.server.variable_views import (
     ResolutionView,
@@ -164,16 +164,9 @@ async def show_snapshot(
     """The variables and the configuration that the deployment keeps, whatever is changed since."""
     async with services.store.reading() as tx:
         deployment = await tx.deployments.get(deployment_id)
-        releases = await releases_of(tx, [it.release_id for it in deployment.executions])
+        releases = await releases_of(tx, deployment)
     return SnapshotView(
         deployment_id=deployment_id,
         items=snapshot_views(deployment, releases),
         config={it.application: dict(it.config) for it in releases},
     )
-
-
-async def releases_of(tx: Transaction, ids: list[ReleaseId | None]) -> list[ReleaseBody]:
-    """The releases that these executions bring, each once, in their order."""
-    wanted = list(dict.fromkeys(id_ for id_ in ids if id_ is not None))
-    bodies = await tx.releases.bodies(wanted)
-    return [bodies[id_] for id_ in wanted if id_ in bodies]
