@@ -92,8 +92,8 @@ class CredentialEvent:
     action: CredentialAction
     revision: int
     """Of the value that was made, used or replaced."""
-    owner: str
-    """The project's id, or `global`."""
+    owner: str = ""
+    """The project's id, or `global`; only who makes or changes it need say."""
     user_id: str = ""
     user: str = ""
     address: str = ""

@@ -130,6 +130,13 @@ class SqlCredentialUses:
         events = [replace(_EVENT.value(row.document), id=row.id) for row in rows]
         return page_of(events, [(row.id,) for row in rows], limit)
 
+    async def owner_of(self, credential_id: str) -> str | None:
+        """Whose it is or was, as its first line says; None if there never was one."""
+        table = credential_uses
+        query = select(table.c.document).where(table.c.credential_id == credential_id)
+        first = await self._unit.connection.scalar(query.order_by(table.c.id).limit(1))
+        return None if first is None else _EVENT.value(first).owner
+
     async def last_used(self, credential_ids: Sequence[str]) -> Mapping[str, datetime]:
         """When each was last used; those that never were are missing."""
         table = credential_uses

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, delete, select, update
 
 from boreas.domain.errors import Conflict, InvalidInput
 from boreas.domain.fleet import LiveRecord, Target
+from boreas.domain.ids import ProjectId
 from boreas.domain.permissions import Sight
 from boreas.domain.projects import Application, Block, Environment, Project, Version
 from boreas.store import dialects, shelves, tables, usage
@@ -20,6 +21,7 @@ from boreas.store.mapping import document_of
 from boreas.store.members import seen_projects
 from boreas.store.nouns import SqlNoun
 from boreas.store.paging import USUAL_PER_PAGE, Page
+from boreas.store.secrets import SqlSecrets
 from boreas.store.unit import Unit
 
 VERSION_COUNTER: Final = "version_sequence"
@@ -48,6 +50,7 @@ class SqlProjects(SqlNoun[Project]):
         here = select(environments.c.id).where(environments.c.project_id == key)
         await forget_promises(self._unit, mine)
         await forget_live_in(self._unit, tables.targets.c.environment_id.in_(here))
+        await SqlSecrets(self._unit).remove_in(ProjectId(key))
         await super().remove(key)
 
 

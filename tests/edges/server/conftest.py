@@ -27,6 +27,7 @@ from boreas.server.services import ServiceBundle
 from boreas.server.settings import Address, parse
 from boreas.server.web import listening_socket, serve_web
 from boreas.store import SqlStore
+from boreas.testing.secrets import a_key_ring
 
 PASSWORD = "correct horse battery"
 COMMIT = "a" * 40
@@ -111,6 +112,14 @@ async def services(store: SqlStore, tmp_path: Path) -> AsyncIterator[ServiceBund
     yield bundle
     bundle.hasher.close()
     await logs.aclose()
+
+
+@pytest.fixture
+async def with_key(services: ServiceBundle) -> None:
+    """The server has a key to keep secrets with."""
+    services.vault._ring = a_key_ring()
+    async with services.store.transaction() as tx:
+        await services.vault.unlock(tx)
 
 
 @pytest.fixture
