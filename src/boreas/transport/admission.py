@@ -5,6 +5,7 @@ be decided by arithmetic alone (certificate, proof, versions, time) is decided b
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,10 +34,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """Come in: the Welcome to say, and after an enrolment the certificate that was issued."""
+    """Come in: the Welcome to say, and after an enrolment the certificate that was issued.
+
+    `unless` is awaited before the Welcome and may still refuse. It may wait for other links, and
+    others may decide meanwhile: after a crash a thousand agents come back at once, each beside its
+    own dead link.
+    """
 
     welcome: Welcome
     certificate_der: bytes | None = None
+    unless: Callable[[], Awaitable[None]] | None = None
 
 
 class Doorkeeper(Protocol):
@@ -85,6 +92,9 @@ async def admit_agent(
             question = await _question(session, ca, clock)
         async with turns, asyncio.timeout(DECISION_SECONDS):
             admission = await _decide(question, doorkeeper, link.peer_address)
+        if admission.unless is not None:
+            async with asyncio.timeout(DECISION_SECONDS):
+                await admission.unless()
         return _let_in(session, question.hello, admission)
     except Refusal as refusal:
         await _turn_away(session, refusal)

@@ -92,6 +92,10 @@ class RegistryDoorkeeper:
             )
         if known.key_sha256 != agent.key_sha256.hex():
             raise Refusal(RefusalCode.KEY_UNKNOWN, "another key was enrolled for this agent")
+        welcome = await self._welcome(known.id)
+        return Admission(welcome=welcome, unless=lambda: self._must_be_alone(known, hello))
+
+    async def _must_be_alone(self, known: Agent, hello: Hello) -> None:
         if await self._another_answers(known.id, hello.instance):
             raise Refusal(
                 RefusalCode.ALREADY_CONNECTED,
@@ -99,7 +103,6 @@ class RegistryDoorkeeper:
                 "two agents run with a copy of one data directory: stop one and enrol it anew",
                 retry_after=15.0,
             )
-        return Admission(welcome=await self._welcome(known.id))
 
     async def _welcome(self, agent_id: AgentId) -> Welcome:
         return Welcome(
