@@ -148,6 +148,8 @@ class Desk:
         cancel = self._journal.cancels.get(order_id)
         if cancel is not None:
             return Ending(Outcome.CANCELLED, cancel.reason or "cancelled before it came")
+        if frame.trouble:
+            return Ending(Outcome.FAILED, frame.trouble)
         if any(self._layout.steps(order_id).glob("*/claim")):
             # Its commands ran, but the journal does not know it: its tail was cut.
             why = "the agent's journal was damaged: what became of the order is not known"

@@ -1,9 +1,12 @@
 """Promises to agents, as the store keeps them and the gateway sends them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from boreas.domain.delivery import CredentialUse
 from boreas.domain.ids import AgentId, DeploymentId, ExecutionId, OrderId, TaskId
+from boreas.domain.secrets import SecretRef
 
 
 class OutboxKind(StrEnum):
@@ -41,3 +44,10 @@ class Place:
     target: str
     """The target's name, or its id once the target is gone."""
     agent_id: AgentId
+    secret_variables: Mapping[str, SecretRef] = field(default_factory=dict)
+    credentials: Mapping[str, CredentialUse] = field(default_factory=dict)
+
+    @property
+    def has_secrets(self) -> bool:
+        """Something of it must be opened for the agent, and masked in what the agent says."""
+        return bool(self.secret_variables or self.credentials)

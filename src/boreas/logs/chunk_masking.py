@@ -8,7 +8,7 @@ an offset.
 from collections import deque
 from typing import Final
 
-from boreas.logs.chunks import HEADER, decode
+from boreas.logs.chunks import HEADER, BadChunk, decode, whole_length
 from boreas.logs.masking import Masker, SecretForms
 
 # A stream that only ever seems to begin a secret must not fill the memory.
@@ -27,6 +27,8 @@ class ChunkMasker:
 
     def feed(self, block: bytes) -> bytes:
         """The chunks that are ready, masked. Raises `BadChunk`."""
+        if whole_length(block) < len(block):
+            raise BadChunk("a block ends inside a chunk")
         for chunk in decode(block):
             header = HEADER.pack(len(chunk.payload), chunk.micros, chunk.stream, chunk.flags)
             self._waiting.append((chunk.stream, len(chunk.payload), header))
@@ -40,13 +42,6 @@ class ChunkMasker:
         for stream, masker in self._maskers.items():
             self._clean_of(stream).extend(masker.end())
         return self._ready()
-
-    def change_forms(self, forms: SecretForms) -> bytes:
-        """Look for others from now on; answers what was held back by the old ones."""
-        rest = self.end()
-        self._forms = forms
-        self._maskers.clear()
-        return rest
 
     def _ready(self) -> bytes:
         parts: list[bytes] = []

@@ -26,10 +26,12 @@ from boreas.server.gateway.files import OrderFiles
 from boreas.server.gateway.gateway import Gateway
 from boreas.server.gateway.parts import GatewayParts
 from boreas.server.gateway.places import Places
+from boreas.server.gateway.secrecy import Secrecy
 from boreas.server.git_refs import LsRemote
 from boreas.server.housekeeping import keep_house
 from boreas.server.local_agent import LocalAgent
 from boreas.server.log_keeper import LogKeeper
+from boreas.server.order_secrets import OrderSecrets
 from boreas.server.outbound import Outbound
 from boreas.server.pki import shared_authority
 from boreas.server.registry import StoreRegistry
@@ -164,6 +166,7 @@ class _Assembly:
             files=OrderFiles(TaskFiles(self.settings.file_dir), places),
             authority=authority,
             clock=self.clock,
+            secrecy=Secrecy(OrderSecrets(self.store, self.vault, self.clock), self.clock),
         )
         return Gateway(parts=parts, server_id=self.server_id, store=self.store)
 

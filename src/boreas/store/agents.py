@@ -2,16 +2,20 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import and_, bindparam, exists, func, select, update
 
-from boreas.domain.deployments import IN_FLIGHT
-from boreas.domain.ids import AgentId, ExecutionId, OrderId, ServerId
+from boreas.domain.delivery import CredentialUse
+from boreas.domain.deployments import IN_FLIGHT, Execution
+from boreas.domain.ids import AgentId, DeploymentId, ExecutionId, OrderId, ServerId
 from boreas.domain.outbox import OutboxKind, Place
+from boreas.domain.secrets import SecretRef
+from boreas.domain.variables import NO_VARIABLES, VariableSnapshot
 from boreas.store import tables
-from boreas.store.loading import EXECUTION
-from boreas.store.mapping import document_of
+from boreas.store.loading import EXECUTION, read_releases
+from boreas.store.mapping import Form, document_of
 from boreas.store.unit import Unit
 
 _SEEN = (
@@ -22,6 +26,22 @@ _SEEN = (
         facts=func.coalesce(bindparam("new_facts"), tables.agents.c.facts),
     )
 )
+
+
+class _Head(msgspec.Struct):
+    """What a deployment's document says of its variables."""
+
+    variables: VariableSnapshot = NO_VARIABLES
+
+
+class _Needs(NamedTuple):
+    """What must be opened for an order."""
+
+    secret_variables: Mapping[str, SecretRef]
+    credentials: Mapping[str, CredentialUse]
+
+
+_HEAD = Form(_Head)
 
 
 class SqlAgentLinks:
@@ -102,16 +122,42 @@ class SqlAgentLinks:
             executions, targets, targets.c.id == executions.c.target_id, isouter=True
         )
         rows = await self._unit.connection.execute(query.where(executions.c.id.in_(ids)))
+        found = [(EXECUTION.value(document), owner, name) for document, owner, name in rows]
+        needs = await self._needs([(execution, owner) for execution, owner, _ in found])
         return {
             execution.id: Place(
                 execution_id=execution.id,
-                deployment_id=deployment_id,
+                deployment_id=owner,
                 task_id=execution.task_id,
                 target=name or execution.target_id,
                 agent_id=execution.agent_id,
+                secret_variables=needs[execution.id].secret_variables,
+                credentials=needs[execution.id].credentials,
             )
-            for execution, deployment_id, name in (
-                (EXECUTION.value(document), deployment_id, name)
-                for document, deployment_id, name in rows
-            )
+            for execution, owner, name in found
         }
+
+    async def _needs(
+        self, executions: Sequence[tuple[Execution, DeploymentId]]
+    ) -> Mapping[ExecutionId, _Needs]:
+        """The secrets of their orders; perhaps some that a task's own variables stand before."""
+        connection, recall = self._unit.connection, self._unit.recall
+        ids = {it.release_id for it, _ in executions if it.release_id}
+        releases = await read_releases(connection, recall, ids) if ids else {}
+        alone = {owner for it, owner in executions if it.release_id not in releases}
+        heads = {}
+        if alone:
+            table = tables.deployments
+            query = select(table.c.id, table.c.document).where(table.c.id.in_(alone))
+            heads = {
+                id_: _HEAD.value(document) for id_, document in await connection.execute(query)
+            }
+        found = {}
+        for execution, owner in executions:
+            if execution.release_id is not None and execution.release_id in releases:
+                body = releases[execution.release_id][0]
+                found[execution.id] = _Needs(body.variables.secret, body.credentials)
+            else:
+                variables = heads[owner].variables if owner in heads else NO_VARIABLES
+                found[execution.id] = _Needs(variables.secret, {})
+        return found

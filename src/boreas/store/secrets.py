@@ -1,6 +1,6 @@
 """The one table of ciphertexts. What they mean is known to `boreas.credentials` alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 
@@ -54,6 +54,13 @@ class SqlSecrets:
                 if value.ref in wanted:
                     found[value.ref] = value
         return found
+
+    async def revisions(self, owners: Collection[str]) -> Sequence[SecretRef]:
+        """All that are kept of these owners, in order."""
+        columns = (table.c.owner_id, table.c.revision)
+        query = select(*columns).where(table.c.owner_id.in_(owners)).order_by(*columns)
+        rows = await self._unit.connection.execute(query)
+        return [SecretRef(owner_id=owner, revision=revision) for owner, revision in rows]
 
     async def key_counts(self) -> Mapping[str, int]:
         """How many rows each key sealed."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from boreas.domain.delivery import OpenedSecrets
 from boreas.domain.errors import BoreasError
 from boreas.domain.ids import (
     AgentId,
@@ -135,7 +136,15 @@ class FakeGateway:
 
     # --- what a test says ---
 
-    async def order(self, body: OrderBody, *, fence: int = 1, scope: str = SCOPE) -> Order:
+    async def order(
+        self,
+        body: OrderBody,
+        *,
+        fence: int = 1,
+        scope: str = SCOPE,
+        secrets: OpenedSecrets | None = None,
+        trouble: str = "",
+    ) -> Order:
         """Send an order over the present link, and over later ones until it is taken."""
         frame = Order(
             outbox_id=next(self._outbox_ids),
@@ -143,6 +152,8 @@ class FakeGateway:
             scope=scope,
             fence=fence,
             body=msgspec.msgpack.encode(body),
+            secrets=b"" if secrets is None else msgspec.msgpack.encode(secrets),
+            trouble=trouble,
         )
         await self._put(frame)
         return frame

@@ -126,6 +126,8 @@ class Order(_Frame, frozen=True, array_like=True, kw_only=True, tag=20):
     body: bytes
     secrets: bytes = b""
     """`boreas.domain.delivery.OpenedSecrets` in msgpack, if the order has any: never journalled."""
+    trouble: str = ""
+    """Why the secrets that it needs are not here: an order that has not begun fails for that."""
 
     def __repr__(self) -> str:
         return f"Order({self.outbox_id}, {self.order_id!r}, secrets={'****' * bool(self.secrets)})"

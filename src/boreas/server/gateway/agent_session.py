@@ -9,10 +9,11 @@ import msgspec
 import structlog
 from cryptography import x509
 
+from boreas.domain.delivery import masked_values
 from boreas.domain.errors import BoreasError, Unavailable
 from boreas.domain.events import ExecutionReport
 from boreas.domain.ids import AgentId
-from boreas.domain.outbox import OutboxKind, OutboxRow
+from boreas.domain.outbox import OutboxKind, OutboxRow, Place
 from boreas.kit.clock import Clock
 from boreas.kit.tasks import TaskGroup
 from boreas.kit.until import Hint
@@ -20,6 +21,7 @@ from boreas.runtime.news import Arrival
 from boreas.server.gateway.doorkeeper import BUSY_HEARTBEAT_SECONDS, HEARTBEAT_SECONDS
 from boreas.server.gateway.log_intake import LogIntake
 from boreas.server.gateway.parts import GatewayParts
+from boreas.server.gateway.sealed_orders import SealedOrders
 from boreas.transport.admission import AdmittedAgent
 from boreas.transport.frames import (
     Cancel,
@@ -65,6 +67,7 @@ class AgentSession:
         "_is_looking",
         "_must_look",
         "_parts",
+        "_sealed",
         "_sent",
         "_session",
         "_tasks",
@@ -82,8 +85,13 @@ class AgentSession:
         self._parts = parts
         self._clock: Clock = parts.clock
         self._intake = LogIntake(
-            session=admitted.session, logs=parts.logs, clock=parts.clock, start=self._start
+            session=admitted.session,
+            logs=parts.logs,
+            secrecy=parts.secrecy,
+            clock=parts.clock,
+            start=self._start,
         )
+        self._sealed = SealedOrders(parts.secrecy, start=self._start, send=self._send_row)
         self._sent: set[int] = set()
         self._must_look = self._is_looking = False
         self._heard = Hint()
@@ -118,9 +126,15 @@ class AgentSession:
         """Send a promise that was just committed."""
         if row.id not in self._sent:
             self._sent.add(row.id)
-            if row.kind is OutboxKind.ORDER:
-                self._parts.places.learn(row)
-            self._say(_frame_of(row))
+            is_order = row.kind is OutboxKind.ORDER
+            place = self._parts.places.learn(row) if is_order else None
+            if self._sealed.is_empty and not (place and place.has_secrets):
+                self._send_row(row)
+            elif not self._sealed.put(row, place):
+                self._sent.discard(row.id)  # fetched again as soon as the link is up
+
+    def _send_row(self, row: OutboxRow, secrets: bytes = b"", trouble: str = "") -> None:
+        self._say(_frame_of(row, secrets, trouble))
 
     def fetch(self) -> None:
         """The database may hold promises for this agent: look."""
@@ -223,9 +237,19 @@ class AgentSession:
             self._parts.log_keeper.expect(
                 places[report.order_id], report.order_id, report.log_bytes
             )
+        shown = await self._masked(report, places[report.order_id])
         self._parts.news.report(
-            _as_news(report, self._clock), lambda: self._say_report_taken(report)
+            _as_news(shown, self._clock), lambda: self._say_report_taken(report)
         )
+
+    async def _masked(self, report: Report, place: Place) -> Report:
+        """The report without secrets, should the agent have left some in it."""
+        if not place.has_secrets or not (report.reason or report.result):
+            return report
+        mask = await self._parts.secrecy.text_mask(place)
+        reason = mask(report.reason) if report.reason else report.reason
+        result = masked_values(report.result, mask)
+        return msgspec.structs.replace(report, reason=reason, result=result)
 
     async def _refuse_foreign(self, report: Report) -> None:
         """Not this agent's order: a deleted deployment's, or a lie. Either way it has no effect."""
@@ -286,7 +310,7 @@ class AgentSession:
             self._session.close(CloseCode.TIMED_OUT, f"nothing heard for {limit:.0f} s")
 
 
-def _frame_of(row: OutboxRow) -> Order | Cancel:
+def _frame_of(row: OutboxRow, secrets: bytes, trouble: str) -> Order | Cancel:
     if row.kind is OutboxKind.ORDER:
         return Order(
             outbox_id=row.id,
@@ -294,6 +318,8 @@ def _frame_of(row: OutboxRow) -> Order | Cancel:
             scope=row.scope,
             fence=row.fence,
             body=row.body,
+            secrets=secrets,
+            trouble=trouble,
         )
     wish: Mapping[str, Any] = msgspec.msgpack.decode(row.body)
     return Cancel(

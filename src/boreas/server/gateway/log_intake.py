@@ -10,6 +10,7 @@ from boreas.kit.until import Hint
 from boreas.logs.chunks import BadChunk
 from boreas.logs.openlog import LogGap, LogSource
 from boreas.logs.store import LogStore
+from boreas.server.gateway.secrecy import Secrecy
 from boreas.transport.frames import LogStored
 from boreas.transport.links import ProtocolViolation
 from boreas.transport.session import Session
@@ -33,13 +34,17 @@ class LogIntake:
         "_is_acknowledging",
         "_logs",
         "_plenty",
+        "_secrecy",
         "_session",
         "_start",
         "_unacknowledged",
     )
 
-    def __init__(self, *, session: Session, logs: LogStore, clock: Clock, start: Start) -> None:
+    def __init__(
+        self, *, session: Session, logs: LogStore, secrecy: Secrecy, clock: Clock, start: Start
+    ) -> None:
         self._session = session
+        self._secrecy = secrecy
         self._logs = logs
         self._clock = clock
         self._start = start
@@ -55,17 +60,24 @@ class LogIntake:
             if offset > self._offset_of(place, order_id):
                 # The agent was told where to go on and begins later: it has nothing older any more.
                 self._logs.skip_to(source, offset)
+            mask = await self._secrecy.log_mask(place)
             async for block in stream.blocks():
-                if not block.payload:
-                    continue  # only the end: a log of nothing needs no file
-                stored = self._logs.append(source, offset, block.payload)
-                offset += len(block.payload)
-                self._stored(place, order_id, stored, len(block.payload))
+                payload = block.payload if mask is None else await mask.feed(block.payload)
+                offset = self._store(place, source, offset, payload)
+            if mask is not None:
+                self._store(place, source, offset, mask.end())
         except (LogGap, NoSpace):
             stream.abandon()
             self.tell_offset(place, order_id)
         except BadChunk as error:
             raise ProtocolViolation(f"log of {order_id}: {error}") from error
+
+    def _store(self, place: Place, source: LogSource, offset: int, payload: bytes) -> int:
+        """Where the next bytes go. Only the end brings none: a log of nothing needs no file."""
+        if payload:
+            stored = self._logs.append(source, offset, payload)
+            self._stored(place, source.order_id, stored, len(payload))
+        return offset + len(payload)
 
     def tell_offset(self, place: Place, order_id: str) -> None:
         """Acknowledge anew what is stored: after an inventory, and after a broken stream."""

@@ -1,13 +1,14 @@
 """What every agent's session shares."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from boreas.kit.clock import Clock
+from boreas.kit.clock import Clock, SystemClock
 from boreas.logs.store import LogStore
 from boreas.runtime.news import NewsDesk
 from boreas.server.gateway.files import OrderFiles
 from boreas.server.gateway.places import Places
 from boreas.server.gateway.ports import Registry
+from boreas.server.gateway.secrecy import NoVault, Secrecy
 from boreas.server.log_keeper import LogKeeper
 from boreas.transport.authority import CertificateAuthority
 
@@ -24,3 +25,4 @@ class GatewayParts:
     files: OrderFiles
     authority: CertificateAuthority
     clock: Clock
+    secrecy: Secrecy = field(default_factory=lambda: Secrecy(NoVault(), SystemClock()))

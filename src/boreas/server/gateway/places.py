@@ -5,8 +5,10 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
+from boreas.domain.delivery import CredentialUse
 from boreas.domain.ids import AgentId, ExecutionId, TaskId
 from boreas.domain.outbox import OutboxRow, Place
+from boreas.domain.secrets import SecretRef
 from boreas.server.gateway.ports import Registry
 
 _REMEMBERED = 20_000
@@ -18,6 +20,8 @@ class _Named(msgspec.Struct):
     execution_id: ExecutionId
     task_id: TaskId
     target: str
+    secret_variables: dict[str, SecretRef] = {}
+    credentials: dict[str, CredentialUse] = {}
 
 
 class Places:
@@ -27,7 +31,7 @@ class Places:
         self._registry = registry
         self._known: OrderedDict[ExecutionId, Place] = OrderedDict()
 
-    def learn(self, order: OutboxRow) -> None:
+    def learn(self, order: OutboxRow) -> Place:
         """An order that goes out: its reports and its log come soon, and need not ask for it."""
         named = msgspec.msgpack.decode(order.body, type=_Named)
         place = Place(
@@ -36,8 +40,11 @@ class Places:
             task_id=named.task_id,
             target=named.target,
             agent_id=order.agent_id,
+            secret_variables=named.secret_variables,
+            credentials=named.credentials,
         )
         self._remember({named.execution_id: place})
+        return place
 
     async def of_orders(self, order_ids: Collection[str], agent_id: AgentId) -> Mapping[str, Place]:
         """The places of those orders that are this agent's; all others are left out."""

@@ -4,9 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from boreas.domain.delivery import OpenedSecrets
 from boreas.domain.fleet import Agent
 from boreas.domain.ids import AgentId, ExecutionId, OrderId, ServerId
 from boreas.domain.outbox import OutboxRow, Place
+from boreas.domain.secrets import SecretRef
 
 
 class Registry(Protocol):
@@ -50,4 +52,23 @@ class Registry(Protocol):
 
     async def server_addresses(self) -> Sequence[str]:
         """Where agents can reach the servers that live."""
+        ...
+
+
+class Secrets(Protocol):
+    """The secrets of an order, in plain for as long as it takes to send or to mask them."""
+
+    async def opened_for(self, place: Place) -> OpenedSecrets:
+        """All that the order needs, and that it got them is noted.
+
+        Raises `SecretsUnavailable`, `SecretDamaged` or `NotFound` with words for people.
+        """
+        ...
+
+    async def revisions(self, place: Place) -> Sequence[SecretRef]:
+        """All that are kept of the order's secrets, older and newer than its own, in order."""
+        ...
+
+    async def values(self, place: Place, revisions: Sequence[SecretRef]) -> Sequence[str]:
+        """What must be masked of these; those that are gone meanwhile are left out."""
         ...
