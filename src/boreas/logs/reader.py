@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 # What a live reader gets at once; the web page was measured to be fastest with such batches.
 _BATCH: Final = 500
+# Lines may be long, and a few batches wait for each reader that does not read.
+_BATCH_BYTES: Final = 128 * 1024
 _DOWNLOAD_LINES: Final = 5_000
 _NOTHING: Final = LogView(segments=(), count=0, last_seq=0, orders={}, read=lambda _: b"")
 
@@ -86,8 +88,8 @@ class LogReader:
                 ended = follower.ended or isinstance(self._shelf.find(key), ClosedLog)
                 with self._view(key) as view:
                     last_seq = view.last_seq
-                    lines = await asyncio.to_thread(_batch, view, after, query)
-                after = lines[-1].seq if len(lines) == _BATCH else max(after, last_seq)
+                    lines, is_full = await asyncio.to_thread(_batch, view, after, query)
+                after = lines[-1].seq if is_full else max(after, last_seq)
                 if lines:
                     yield lines
                 if after < self._last_seq(key):
@@ -159,8 +161,16 @@ class LogReader:
         return await asyncio.get_running_loop().run_in_executor(self._searchers, work)
 
 
-def _batch(view: LogView, after: int, query: Query) -> tuple[LogLine, ...]:
-    return tuple(line.shown() for line in islice(forwards(view, query, after=after), _BATCH))
+def _batch(view: LogView, after: int, query: Query) -> tuple[tuple[LogLine, ...], bool]:
+    """The next lines, and whether there may be more than these."""
+    lines: list[LogLine] = []
+    room = _BATCH_BYTES
+    for line in forwards(view, query, after=after):
+        lines.append(line.shown())
+        room -= len(line.raw)
+        if len(lines) == _BATCH or room <= 0:
+            return tuple(lines), True
+    return tuple(lines), False
 
 
 def _written(line: StoredLine) -> bytes:

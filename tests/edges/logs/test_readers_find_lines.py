@@ -157,6 +157,18 @@ async def test_a_follower_sees_what_was_and_what_comes_until_the_log_is_closed(b
     assert seen == ["two", *(f"line {n}" for n in range(1_200)), "no end"]
 
 
+async def test_a_batch_of_long_lines_is_of_few_lines(bench):
+    for number in range(20):
+        bench.write(f"{number} ".ljust(40_000, "x"))
+    await bench.store.close("d1", "t1")
+
+    async with aclosing(bench.store.follow("d1", "t1")) as batches:
+        seen = [[line.seq for line in batch] async for batch in batches]
+
+    assert max(len(batch) for batch in seen) == 4
+    assert [seq for batch in seen for seq in batch] == list(range(1, 21))
+
+
 async def test_a_follower_may_come_before_the_first_line(bench):
     async with aclosing(bench.store.follow("d1", "t1")) as batches, TaskGroup("test") as tasks:
         first = tasks.start(lambda: anext(batches), name="first")
