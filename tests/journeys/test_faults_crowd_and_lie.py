@@ -22,6 +22,10 @@ def test_the_servers_time_rules_over_an_agent_s_wrong_clock(tmp_path: Path) -> N
     must_come_to_nothing(clocks.wrong_clock, tmp_path, rounds=1)
 
 
+def test_a_server_whose_clock_jumps_by_an_hour_goes_on_as_if_nothing_was(tmp_path: Path) -> None:
+    must_come_to_nothing(clocks.jump_server_clock, tmp_path, rounds=1)
+
+
 def test_two_hundred_agents_leave_and_come_back_at_once(tmp_path: Path) -> None:
     crowd = partial(crowds.crowd_returns, size=200)
     must_come_to_nothing(crowd, tmp_path, rounds=2)

@@ -3,12 +3,13 @@
 The long runs are `make torture`; these are a few rounds of the same.
 """
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 from tests.journeys.faults import must_come_to_nothing
 from tests.support.postgres import postgres_binaries
-from torture import kills, many
+from torture import kills, large, many
 
 needs_postgres = pytest.mark.skipif(
     postgres_binaries() is None, reason="no PostgreSQL binaries in /usr/lib/postgresql"
@@ -25,4 +26,10 @@ def test_agents_that_are_killed_again_and_again_lose_and_double_nothing(tmp_path
 
 @needs_postgres
 def test_three_servers_on_one_postgresql_may_die_one_after_the_other(tmp_path: Path) -> None:
-    must_come_to_nothing(many.kill_one_of_many, tmp_path, rounds=3)
+    kill = partial(many.kill_one_of_many, share_out=False)
+    must_come_to_nothing(kill, tmp_path, rounds=3)
+
+
+def test_a_large_deployment_survives_the_deaths_of_its_server(tmp_path: Path) -> None:
+    kill = partial(large.kill_under_large_work, tasks=100, targets=50)
+    must_come_to_nothing(kill, tmp_path, rounds=1)

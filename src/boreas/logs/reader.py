@@ -33,6 +33,13 @@ _DOWNLOAD_LINES: Final = 5_000
 _NOTHING: Final = LogView(segments=(), count=0, last_seq=0, orders={}, read=lambda _: b"")
 
 
+@dataclass(slots=True)
+class Mark:
+    """How far a follower has come: every line up to this number was looked at and given."""
+
+    seq: int = 0
+
+
 @dataclass(slots=True, eq=False)
 class _Follower:
     hint: Hint = field(default_factory=Hint)
@@ -75,13 +82,19 @@ class LogReader:
         )
 
     async def follow(
-        self, deployment: str, task: str, *, after: int = 0, query: Query = EVERYTHING
+        self,
+        deployment: str,
+        task: str,
+        *,
+        after: int = 0,
+        query: Query = EVERYTHING,
+        mark: Mark | None = None,
     ) -> AsyncIterator[tuple[LogLine, ...]]:
         """Batches of lines with a number above `after`, as they come, until the log is closed.
 
         Pulls from the file, so a slow reader costs nothing but its own delay.
         """
-        key, follower = (deployment, task), _Follower()
+        key, follower, mark = (deployment, task), _Follower(), mark or Mark()
         self._followers.setdefault(key, set()).add(follower)
         try:
             while True:
@@ -92,7 +105,8 @@ class LogReader:
                 after = lines[-1].seq if is_full else max(after, last_seq)
                 if lines:
                     yield lines
-                if after < self._last_seq(key):
+                mark.seq = after
+                if after < self.last_seq(deployment, task):
                     continue
                 if ended:
                     return
@@ -142,8 +156,9 @@ class LogReader:
         log = self._shelf.find(key)
         return _NOTHING if log is None else log.view()
 
-    def _last_seq(self, key: Key) -> int:
-        log = self._shelf.find(key)
+    def last_seq(self, deployment: str, task: str) -> int:
+        """The number of the last line that is stored; 0 when there is none."""
+        log = self._shelf.find((deployment, task))
         if log is None:
             return 0
         return log.state.last_seq if isinstance(log, OpenLog) else log.last_seq

@@ -11,6 +11,7 @@ from boreas.domain.errors import invalid
 from boreas.domain.ids import DeploymentId
 from boreas.kit.tasks import TaskGroup
 from boreas.logs.lines import LogLine
+from boreas.logs.reader import Mark
 from boreas.logs.reading import Query
 from boreas.server.event_streams import Put, ServerEvent
 from boreas.server.services import ServiceBundle
@@ -41,12 +42,28 @@ async def _deployment(services: ServiceBundle, deployment_id: DeploymentId) -> D
         return await tx.deployments.get(deployment_id)
 
 
-def _following(
-    services: ServiceBundle, deployment: Deployment, task: str, after: int, query: Query
-) -> "aclosing[AsyncGenerator[tuple[LogLine, ...], None]]":
-    """Batches of a task's lines; leaving the block gives the follower back."""
-    follow = services.logs.follow(deployment.id, task, after=after, query=query)
-    return aclosing(cast("AsyncGenerator[tuple[LogLine, ...], None]", follow))
+class _Following:
+    """One task's lines on their way to one reader."""
+
+    def __init__(
+        self, services: ServiceBundle, deployment: DeploymentId, task: str, after: int, query: Query
+    ) -> None:
+        self._services = services
+        self._place = deployment, task
+        self._after = after
+        self._query = query
+        self._mark = Mark(after)
+
+    def batches(self) -> "aclosing[AsyncGenerator[tuple[LogLine, ...], None]]":
+        """Leaving the block gives the follower back."""
+        follow = self._services.logs.follow(
+            *self._place, after=self._after, query=self._query, mark=self._mark
+        )
+        return aclosing(cast("AsyncGenerator[tuple[LogLine, ...], None]", follow))
+
+    def has_caught_up(self) -> bool:
+        """What is stored was looked at: silence is not only a search that takes its time."""
+        return self._mark.seq >= self._services.logs.last_seq(*self._place)
 
 
 class TaskLines:
@@ -59,13 +76,11 @@ class TaskLines:
         self._deployment = deployment
         self._task = task
         self._last = after
-        self._query = query
+        self._following = _Following(services, deployment.id, task, after, query)
         self._quiet_looks = 0
 
     async def pour(self, put: Put) -> None:
-        async with _following(
-            self._services, self._deployment, self._task, self._last, self._query
-        ) as batches:
+        async with self._following.batches() as batches:
             async for batch in batches:
                 self._last = batch[-1].seq
                 await put(ServerEvent(id=str(self._last), data=_batch(self._task, batch)))
@@ -74,6 +89,7 @@ class TaskLines:
         """Twice in a row, because a log may still be on its way when its task ends."""
         deployment = await _deployment(self._services, self._deployment.id)
         complete = is_complete(self._services, deployment, self._task)
+        complete = complete and self._following.has_caught_up()
         self._quiet_looks = self._quiet_looks + 1 if complete else 0
         return self._quiet_looks >= 2
 
@@ -94,20 +110,20 @@ class DeploymentLines:
         self._services = services
         self._deployment = deployment
         self._last = dict(after)
-        self._query = query
+        self._followings: dict[str, _Following] = {
+            task.id: _Following(services, deployment.id, task.id, after.get(task.id, 0), query)
+            for task in deployment.tasks
+        }
         self._quiet_looks = 0
 
     async def pour(self, put: Put) -> None:
         async with TaskGroup("deployment log") as tasks:
-            for task in self._deployment.tasks:
-                tasks.start(partial(self._pour_task, task.id, put), name=task.id)
+            for task in self._followings:
+                tasks.start(partial(self._pour_task, task, put), name=task)
             await tasks.join()
 
     async def _pour_task(self, task: str, put: Put) -> None:
-        after = self._last.get(task, 0)
-        async with _following(
-            self._services, self._deployment, task, after, self._query
-        ) as batches:
+        async with self._followings[task].batches() as batches:
             async for batch in batches:
                 self._last[task] = batch[-1].seq
                 await put(ServerEvent(id=positions_text(self._last), data=_batch(task, batch)))
@@ -116,6 +132,7 @@ class DeploymentLines:
         deployment = await _deployment(self._services, self._deployment.id)
         open_ids = {each for each, _ in self._services.logs.open_logs()}
         complete = deployment.state in TERMINAL and deployment.id not in open_ids
+        complete = complete and all(it.has_caught_up() for it in self._followings.values())
         self._quiet_looks = self._quiet_looks + 1 if complete else 0
         return self._quiet_looks >= 2
 

@@ -16,6 +16,7 @@ from boreas.logs.chunks import CONTINUES, STDERR
 from boreas.logs.lines import Level, level_of, may_hold
 from boreas.logs.merging import Cursor
 from boreas.logs.pages import Window
+from boreas.logs.reader import Mark
 from boreas.logs.reading import Query
 
 SETTINGS = settings(
@@ -167,6 +168,20 @@ async def test_a_batch_of_long_lines_is_of_few_lines(bench):
 
     assert max(len(batch) for batch in seen) == 4
     assert [seq for batch in seen for seq in batch] == list(range(1, 21))
+
+
+async def test_a_follower_has_come_as_far_as_its_reader_took_lines(bench):
+    for number in range(600):
+        bench.write(f"line {number}")
+    mark = Mark()
+
+    async with aclosing(bench.store.follow("d1", "t1", mark=mark)) as batches:
+        assert len(await anext(batches)) == 500
+        assert mark.seq == 0
+        assert len(await anext(batches)) == 100
+        assert mark.seq == 500
+
+    assert bench.store.last_seq("d1", "t1") == 600
 
 
 async def test_a_follower_may_come_before_the_first_line(bench):
