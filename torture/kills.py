@@ -1,6 +1,9 @@
 """kill -9 of servers and agents at random moments of running deployments."""
 
+import random
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.support.installation import Installation
@@ -17,6 +20,7 @@ from torture.site import (
 )
 from torture.tally import Dose, Tally
 
+SIDES = 2
 AGENTS = 4
 IDLE_LOOK_EVERY = 25
 """Idle agents take up to half a minute: only some kills wait for them."""
@@ -25,50 +29,78 @@ WORK_LOOK_EVERY = 5
 
 
 def kill_server(directory: Path, dose: Dose) -> Tally:
-    """The one server dies and is started again."""
-    tally, dice = Tally(fault="kill_server"), dose.dice()
-    with installation(directory, agents=AGENTS) as whole:
-        targets = {agent.name for agent in whole.agents}
-        idle = _add_idle_agents(whole)
-        work = CountingWork(whole, tally)
-        returns = Returns(Api([whole.url], whole.token), tally)
-        with work.running():
-            for turn in dose.turns():
-                time.sleep(dice.uniform(0.05, 1.5))
-                busy = work.busy()
-                away = dice.choice((0.0, 0.0, 0.0, dice.uniform(0, 3)))
-                killed, ready = restart(whole.servers[0], tally, away=away)
-                tally.add(tried=1)
-                returns.await_all(busy, since=killed, ready=ready, kind="busy")
-                if turn % WORK_LOOK_EVERY == 0:
-                    # Those between two commands are as slow as idle ones: let work go on, too.
-                    returns.all_online(targets, at_most=60)
-                if turn % IDLE_LOOK_EVERY == 5:
-                    returns.await_all(idle, since=killed, ready=ready, kind="idle")
-        work.settle()
+    """The one server of each installation dies and is started again."""
+    tally = Tally(fault="kill_server")
+    _side_by_side(_kill_server, directory, dose, tally)
     _hold_to_times(tally)
     return tally
 
 
 def kill_agent(directory: Path, dose: Dose) -> Tally:
     """One agent, then another, dies and is started again; its commands live on."""
-    tally, dice = Tally(fault="kill_agent"), dose.dice()
-    with installation(directory, agents=AGENTS) as whole:
-        work = CountingWork(whole, tally)
-        returns = Returns(Api([whole.url], whole.token), tally)
-        with work.running():
-            for _ in dose.turns():
-                time.sleep(dice.uniform(0.05, 1.0))
-                agent = dice.choice(whole.agents)
-                killed = time.time()  # noqa: TID251 - compared with what the server says
-                agent.kill()
-                time.sleep(dice.choice((0.0, 0.0, 0.0, dice.uniform(0, 3))))
-                started = time.time()  # noqa: TID251
-                agent.start()
-                tally.add(tried=1)
-                returns.await_all({agent.name}, since=killed, ready=started, kind="killed")
-        work.settle()
+    tally = Tally(fault="kill_agent")
+    _side_by_side(_kill_agent, directory, dose, tally)
     return tally
+
+
+_Kill = Callable[[Installation, Iterator[int], random.Random, Tally], None]
+
+
+def _side_by_side(kill: _Kill, directory: Path, dose: Dose, tally: Tally) -> None:
+    """Most of a kill is waiting: two installations share the rounds."""
+    turns = dose.shared_turns()
+
+    def run(place: int) -> None:
+        home = directory / f"side{place}"
+        home.mkdir()
+        with installation(home, agents=AGENTS) as whole:
+            kill(whole, turns, random.Random(2 * dose.seed + place), tally)
+
+    with ThreadPoolExecutor(SIDES) as pool:
+        for done in [pool.submit(run, place) for place in range(min(SIDES, dose.rounds))]:
+            done.result()
+
+
+def _kill_server(
+    whole: Installation, turns: Iterator[int], dice: random.Random, tally: Tally
+) -> None:
+    targets = {agent.name for agent in whole.agents}
+    idle = _add_idle_agents(whole)
+    work = CountingWork(whole, tally)
+    returns = Returns(Api([whole.url], whole.token), tally)
+    with work.running():
+        for turn in turns:
+            time.sleep(dice.uniform(0.05, 1.5))
+            busy = work.busy()
+            away = dice.choice((0.0, 0.0, 0.0, dice.uniform(0, 3)))
+            killed, ready = restart(whole.servers[0], tally, away=away)
+            tally.add(tried=1)
+            returns.await_all(busy, since=killed, ready=ready, kind="busy")
+            if turn % WORK_LOOK_EVERY == 0:
+                # Those between two commands are as slow as idle ones: let work go on, too.
+                returns.all_online(targets, at_most=60)
+            if turn % IDLE_LOOK_EVERY == 5:
+                returns.await_all(idle, since=killed, ready=ready, kind="idle")
+    work.settle()
+
+
+def _kill_agent(
+    whole: Installation, turns: Iterator[int], dice: random.Random, tally: Tally
+) -> None:
+    work = CountingWork(whole, tally)
+    returns = Returns(Api([whole.url], whole.token), tally)
+    with work.running():
+        for _ in turns:
+            time.sleep(dice.uniform(0.05, 1.0))
+            agent = dice.choice(whole.agents)
+            killed = time.time()  # noqa: TID251 - compared with what the server says
+            agent.kill()
+            time.sleep(dice.choice((0.0, 0.0, 0.0, dice.uniform(0, 3))))
+            started = time.time()  # noqa: TID251
+            agent.start()
+            tally.add(tried=1)
+            returns.await_all({agent.name}, since=killed, ready=started, kind="killed")
+    work.settle()
 
 
 def _add_idle_agents(whole: Installation) -> set[str]:

@@ -34,6 +34,16 @@ class Dose:
             if time.monotonic() > end:
                 return
 
+    def shared_turns(self) -> Iterator[int]:
+        """The same for several threads, each of which gets some of them."""
+        turns, lock = self.turns(), threading.Lock()
+
+        def next_turn() -> int:
+            with lock:
+                return next(turns, 0)
+
+        return iter(next_turn, 0)
+
 
 @dataclass(kw_only=True)
 class Tally:

@@ -62,7 +62,7 @@ class Server:
         ]
         with (self.data_dir / "stderr").open("ab") as stderr:
             self.process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=stderr)
-        until(self.is_ready, why=self.words)
+        until(self.is_ready, at_most=90, why=self.words)
         return self
 
     def is_ready(self) -> bool:
@@ -155,7 +155,11 @@ class Installation:
         self.until_online(*(agent.name for agent in self.agents))
 
     def until_online(self, *names: str) -> None:
-        until(lambda: set(names) <= self.online(), why=lambda: f"online: {self.online()}")
+        until(
+            lambda: set(names) <= self.online(),
+            at_most=60,
+            why=lambda: f"online: {self.online()}",
+        )
 
     def online(self) -> set[str]:
         return {a["name"] for a in self.get("/api/release/agents")["items"] if a["online"]}
