@@ -211,9 +211,32 @@ class Trial:
 
 def fail_at_random(directory: Path, dose: Dose) -> Tally:
     """One transaction in seven is refused, fails, or stands although it is said to have failed."""
+    workers = os.cpu_count() or 1
     in_time = int(dose.at_most_seconds * _DEPLOYMENTS_PER_SECOND)
-    deployments = min(DEPLOYMENTS, dose.rounds, in_time)
-    return asyncio.run(_fail_at_random(directory, deployments, dose.dice()))
+    each = max(1, min(DEPLOYMENTS, dose.rounds) // workers)
+    asks = [(directory / f"w{it}", min(each, in_time), dose.seed + it) for it in range(workers)]
+    tally = Tally(fault="fail_at_random")
+    with _processes() as pool:
+        for came_of_it in pool.map(_random_faults, asks):
+            tally.absorb(came_of_it)
+    return tally
+
+
+def _processes() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(
+        os.cpu_count() or 1, mp_context=get_context("spawn"), initializer=_be_silent
+    )
+
+
+def _be_silent() -> None:
+    """What the parts say of their faults is not the result."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
+def _random_faults(asked: tuple[Path, int, int]) -> Counts:
+    directory, deployments, seed = asked
+    directory.mkdir()
+    return asyncio.run(_fail_at_random(directory, deployments, random.Random(seed))).counts()
 
 
 async def _fail_at_random(directory: Path, deployments: int, dice: random.Random) -> Tally:
@@ -240,7 +263,7 @@ def fail_nth_write(directory: Path, dose: Dose) -> Tally:
     """The first write fails, in the next trial the second, and so on; several trials at a time."""
     tally = Tally(fault="fail_nth_write")
     workers = os.cpu_count() or 1
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with _processes() as pool:
         turns = dose.turns()
         while numbers := list(islice(turns, 4 * workers)):
             for came_of_it in pool.map(partial(_trial, directory), numbers):
@@ -249,8 +272,6 @@ def fail_nth_write(directory: Path, dose: Dose) -> Tally:
 
 
 def _trial(directory: Path, number: int) -> Counts:
-    """One trial in a process of its own pool."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     return asyncio.run(_fail_nth_write(directory / f"n{number}", number)).counts()
 
 
