@@ -3,7 +3,19 @@
 As in `tables`: columns are what is searched, joined or counted; `document` holds the whole value.
 """
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, UniqueConstraint
+from typing import Final
+
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    UniqueConstraint,
+    event,
+)
 
 from boreas.store import columns as c
 from boreas.store.columns import Serial, Word
@@ -44,6 +56,24 @@ audit = Table(
     Index("ix_audit_project", "project_id", "sequence"),
     sqlite_autoincrement=True,
 )
+# The database itself refuses what the code does not do anyway; only its owner can take this off.
+APPEND_ONLY: Final = {
+    "sqlite": (
+        "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit\n"
+        "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END",
+        "CREATE TRIGGER audit_is_not_removed BEFORE DELETE ON audit\n"
+        "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END",
+    ),
+    "postgresql": (
+        "CREATE FUNCTION boreas_audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS\n"
+        "$$ BEGIN RAISE EXCEPTION 'the audit trail is append-only'; END $$",
+        "CREATE TRIGGER audit_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit\n"
+        "FOR EACH STATEMENT EXECUTE FUNCTION boreas_audit_is_append_only()",
+    ),
+}
+for _dialect, _statements in APPEND_ONLY.items():
+    for _statement in _statements:
+        event.listen(audit, "after_create", DDL(_statement).execute_if(dialect=_dialect))
 
 secrets = Table(
     "secrets",

@@ -61,6 +61,24 @@ def _people() -> None:
     op.create_index("ix_audit_actor", "audit", ["actor"])
     op.create_index("ix_audit_project", "audit", ["project_id", "sequence"])
     op.create_index("ix_audit_subject_id", "audit", ["subject_id"])
+    for statement in _APPEND_ONLY[op.get_bind().dialect.name]:
+        op.execute(statement)
+
+
+_APPEND_ONLY = {
+    "sqlite": (
+        "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit\n"
+        "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END",
+        "CREATE TRIGGER audit_is_not_removed BEFORE DELETE ON audit\n"
+        "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END",
+    ),
+    "postgresql": (
+        "CREATE FUNCTION boreas_audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS\n"
+        "$$ BEGIN RAISE EXCEPTION 'the audit trail is append-only'; END $$",
+        "CREATE TRIGGER audit_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit\n"
+        "FOR EACH STATEMENT EXECUTE FUNCTION boreas_audit_is_append_only()",
+    ),
+}
 
 
 def _secrets() -> None:
