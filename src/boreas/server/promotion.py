@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from boreas.domain.deployments import Deployment
+from boreas.domain.deployments import Deployment, Origin
 from boreas.domain.errors import invalid
 from boreas.domain.ids import ApplicationId, EnvironmentId
 from boreas.domain.permissions import Permission
@@ -89,6 +89,17 @@ async def enforce(
             after={"version": version.name, "environment": environment.name},
             why=override.reason,
         )
+
+
+async def refuse_blocked(tx: Transaction, deployment: Deployment) -> None:
+    """`Conflict` for a way forward to a blocked version; a way back is never kept from anybody."""
+    if deployment.origin is Origin.ROLLBACK or deployment.rollback_of is not None:
+        return
+    version = await tx.versions.get(deployment.version_id)
+    environment = await tx.environments.get(deployment.environment_id)
+    refusal = await _block(tx, version, environment, deployment.application_ids)
+    if refusal is not None:
+        raise refusal.as_error()
 
 
 async def next_environment(

@@ -257,3 +257,31 @@ async def test_an_order_of_promotion_names_only_the_projects_own_environments(
 
     assert unknown.json()["errors"][0]["field"] == "promotion_order[0]"
     assert twice.json()["errors"][0]["field"] == "promotion_order[1]"
+
+
+async def test_a_version_blocked_meanwhile_is_not_started_any_more(
+    admin: httpx.AsyncClient, site: Any, deploy: Any
+) -> None:
+    made = await deploy(autoStart=False)
+    await admin.post(f"/api/release/versions/{site.version}/block", json={"reason": "bad"})
+
+    answer = await admin.post(f"/api/v1/deployments/{made['id']}/start")
+
+    assert answer.status_code == 409
+    assert "blocked by ada: bad" in answer.json()["detail"]
+
+
+async def test_going_back_from_a_blocked_version_is_never_refused(
+    admin: httpx.AsyncClient, site: Any, make: Make, deploy: Any, succeed: Any
+) -> None:
+    await succeed((await deploy(applicationIds=["user-service"]))["id"])
+    within = f"/api/release/projects/{site.project}"
+    newer = (await make(admin, f"{within}/versions", {"name": "v2"}))["id"]
+    second = (await deploy(versionId=newer, applicationIds=["user-service"]))["id"]
+    await succeed(second)
+    await admin.post(f"/api/release/versions/{newer}/block", json={"reason": "bad"})
+    await admin.post(f"/api/release/versions/{site.version}/block", json={"reason": "old"})
+
+    answer = await admin.post(f"/api/v1/deployments/{second}/rollback")
+
+    assert "blocked" not in answer.text

@@ -18,9 +18,10 @@ from boreas.server.auth.permits import Deployer, Overrider
 from boreas.server.creation import Creating, Creation
 from boreas.server.deployment_bodies import CancelBody, CommentBody
 from boreas.server.deployment_views import DeploymentDetailView, detail_view
+from boreas.server.promotion import refuse_blocked
 from boreas.server.services import ServiceBundle, Services
-from boreas.server.showing import load, names_for, shown
-from boreas.server.wishes import Act, Wish, announce, answering, grant
+from boreas.server.showing import load, names_for, releases_of, shown
+from boreas.server.wishes import Act, Wish, announce, answering, grant, grant_with_ground
 from boreas.store import SqlTransaction as Transaction
 
 router = APIRouter(prefix="/api/v1/deployments/{deployment_id}", tags=["deployments"])
@@ -45,9 +46,13 @@ async def start_deployment(
 ) -> DeploymentDetailView:
     """Begin as soon as its turn comes (when it was made with `autoStart: false`)."""
     act = Act(caller=caller, action="deployment.start")
-    return await _granted(
-        services, deployment_id, act, lambda it, now: people.start(it, caller.name, now=now)
-    )
+
+    async def wish(tx: Transaction, it: Deployment, now: datetime) -> Decision:
+        await refuse_blocked(tx, it)
+        return people.start(it, caller.name, now=now)
+
+    await grant_with_ground(services, deployment_id, act, wish)
+    return await shown(services, deployment_id)
 
 
 @router.post("/confirm")
@@ -209,9 +214,9 @@ class _Succession:
         releases: list[ReleaseBody] = []
         views: list[ReleaseView] = []
         # It points at the releases of the first one; they are not stored again.
-        made = await tx.deployments.create(
-            self._make(snapshot.deployment, new), releases, views, wake_at=now
-        )
+        laid_out = self._make(snapshot.deployment, new)
+        await refuse_blocked(tx, laid_out)
+        made = await tx.deployments.create(laid_out, releases, views, wake_at=now)
         await announce(tx, made)
         await tx.audit.note(
             self.act.caller,
@@ -222,7 +227,8 @@ class _Succession:
             after={"of": finished_id, "number": made.number},
             why=self.act.why,
         )
-        return detail_view(made, await names_for(tx, loaded), now, {})
+        brought = await releases_of(tx, made)
+        return detail_view(made, await names_for(tx, loaded), now, {}, brought)
 
 
 async def _in_place_or_anew(
