@@ -9,10 +9,12 @@ from sqlalchemy import (
     DDL,
     BigInteger,
     Column,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
     Table,
+    Text,
     UniqueConstraint,
     event,
 )
@@ -169,6 +171,21 @@ workflow_versions = Table(
     c.document(),
     UniqueConstraint("workflow_id", "number"),
 )
+
+deployment_workflows = Table(
+    "deployment_workflows",
+    metadata,
+    Column(
+        "deployment_id",
+        Word,
+        ForeignKey("deployments.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    c.word("workflow_id"),
+    Column("number", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+)
+"""The template as a deployment took it; no key to the template, which may be removed."""
 
 observations = Table(
     "observations",

@@ -53,6 +53,7 @@ from boreas.store.secrets import SqlSecrets
 from boreas.store.servers import SqlServers
 from boreas.store.unit import Unit
 from boreas.store.variables import SqlVariables
+from boreas.store.workflows import SqlWorkflows, SqlWorkflowVersions
 
 
 class SqlTransaction:
@@ -86,6 +87,8 @@ class SqlTransaction:
         self.audit = SqlAudit(unit, clock)
         self.variables = SqlVariables(unit)
         self.releases = SqlReleases(unit)
+        self.workflows = SqlWorkflows(unit)
+        self.workflow_versions = SqlWorkflowVersions(unit)
 
     async def announce(self, channel: str, payload: str) -> None:
         """Tell every server, this one too, after the commit."""

@@ -8,6 +8,7 @@ from boreas.domain.fleet import Agent, EnrolToken, Target
 from boreas.domain.permissions import Member
 from boreas.domain.projects import Application, Environment, Project, Version
 from boreas.domain.variables import Variable
+from boreas.domain.workflows.templates import Workflow, WorkflowVersion
 from boreas.store import release_tables, tables
 from boreas.store.nouns import Shelf
 
@@ -90,4 +91,16 @@ CREDENTIALS: Final = Shelf(
     kind=Credential,
     table=release_tables.credentials,
     parent="owner",
+)
+WORKFLOWS: Final = Shelf(
+    noun="workflow", kind=Workflow, table=release_tables.workflows, parent="project_id"
+)
+WORKFLOW_VERSIONS: Final = Shelf(
+    noun="workflow version",
+    kind=WorkflowVersion,
+    table=release_tables.workflow_versions,
+    label="number",
+    parent="workflow_id",
+    order=(("number", int),),
+    newest_first=True,
 )

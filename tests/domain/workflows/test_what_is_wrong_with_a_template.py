@@ -60,7 +60,7 @@ def at(problem):
         ),
         (
             "tasks:\n  - {id: a, type: deploi, application: w}",
-            (2, 18),
+            (2, 19),
             "is 'deploi', which is unknown",
             "did you mean `deploy`?",
         ),

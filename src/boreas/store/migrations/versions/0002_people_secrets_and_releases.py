@@ -214,6 +214,20 @@ def _workflows() -> None:
             "workflow_id", "number", name="uq_workflow_versions_workflow_id_number"
         ),
     )
+    op.create_table(
+        "deployment_workflows",
+        sa.Column("deployment_id", WORD, nullable=False),
+        sa.Column("workflow_id", WORD, nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        FK(
+            ["deployment_id"],
+            ["deployments.id"],
+            name="fk_deployment_workflows_deployment_id",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("deployment_id", name="pk_deployment_workflows"),
+    )
 
 
 def _observations() -> None:
