@@ -73,7 +73,7 @@ def test_a_revoked_agent_comes_back_with_a_new_token_as_another_one(
     assert installation.call("DELETE", f"/api/release/agents/{old['id']}").status_code == 204
 
 
-def test_an_agent_that_lost_its_disk_waits_until_its_former_self_is_revoked(
+def test_an_agent_that_lost_its_disk_is_refused_until_its_former_self_is_revoked(
     installation: Installation,
 ) -> None:
     installation.add_agents(1)
@@ -87,9 +87,12 @@ def test_an_agent_that_lost_its_disk_waits_until_its_former_self_is_revoked(
     assert "token" in (agent.data_dir / "stderr").read_text()
 
     twin = new_agent(installation, "n1", "n1-new")
-    said = twin.data_dir / "stderr"
-    until(lambda: "'n1' is enrolled already" in said.read_text(), why=said.read_text)
+    assert twin.process is not None
+    assert twin.process.wait(timeout=30) == 78
+    said = (twin.data_dir / "stderr").read_text()
+    assert "'n1' is enrolled already; choose another --name, or revoke the other one" in said
     revoke(installation, "n1")
+    twin.start()
     installation.until_online("n1")
 
 

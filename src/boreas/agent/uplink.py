@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from boreas.agent.giving_up import FINAL_REFUSALS, GivingUp
 from boreas.agent.journal import Journal
 from boreas.agent.layout import Layout
 from boreas.agent.link import AgentLink, Parts
@@ -21,25 +22,9 @@ from boreas.kit.tasks import TaskGroup
 from boreas.transport.dial import Dialled
 from boreas.transport.frames import Report
 from boreas.transport.links import CloseCode, CloseKind, LinkClosed
-from boreas.transport.refusals import Refusal, RefusalCode, ServerNotTrusted
+from boreas.transport.refusals import Refusal, ServerNotTrusted
 
 logger = structlog.get_logger(__name__)
-
-FINAL_REFUSALS = frozenset(
-    {
-        RefusalCode.TOKEN_UNKNOWN,
-        RefusalCode.TOKEN_USED,
-        RefusalCode.TOKEN_EXPIRED,
-        RefusalCode.CSR_BAD,
-        RefusalCode.CERTIFICATE_MALFORMED,
-        RefusalCode.CERTIFICATE_FOREIGN,
-        RefusalCode.CERTIFICATE_EXPIRED,
-        RefusalCode.CERTIFICATE_NOT_AGENT,
-        RefusalCode.AGENT_UNKNOWN,
-        RefusalCode.AGENT_REVOKED,
-        RefusalCode.KEY_UNKNOWN,
-    }
-)
 
 # Thousands of agents come back at once when a server restarts: they spread themselves over this.
 IDLE_RETRY_CAP_SECONDS = 30.0
@@ -106,6 +91,7 @@ class Uplink:
         self._link: AgentLink | None = None
         self._failures = 0
         self._wait_at_least = 0.0
+        self._giving_up = GivingUp()
 
     def tell(self, report: Report) -> None:
         """Send a durable report now if there is a link; a later link sends what was not taken."""
@@ -126,7 +112,8 @@ class Uplink:
             except (LinkClosed, OSError) as error:
                 self._failed(server, str(error))
             except (Refusal, ServerNotTrusted) as refusal:
-                self._raise_if_final(refusal)
+                if self._must_end(refusal):
+                    raise
                 self._failed(server, refusal.message)
             else:
                 while dialled is not None:
@@ -160,6 +147,7 @@ class Uplink:
         welcome = dialled.welcomed.welcome
         log.info("connected", action="connected", agent=welcome.agent_id)
         self._failures, self._wait_at_least = 0, 0.0
+        self._giving_up.welcomed()
         self._servers.stay()
         self._servers.told(welcome.servers)
         link = self._link = self._new_link(dialled)
@@ -220,13 +208,12 @@ class Uplink:
             self._wait_at_least = link.goodbye.retry_after
             self._servers.next()
 
-    def _raise_if_final(self, refusal: Refusal | ServerNotTrusted) -> None:
+    def _must_end(self, refusal: Refusal | ServerNotTrusted) -> bool:
         if isinstance(refusal, Refusal):
             self._wait_at_least = refusal.retry_after or 0.0
-            if refusal.refusal_code in FINAL_REFUSALS:
-                raise refusal
-        elif self._parts.vault is None or self._parts.vault.identity() is None:
-            raise refusal
+        is_newcomer = self._parts.vault is None or self._parts.vault.identity() is None
+        now = self._parts.clock.monotonic()
+        return self._giving_up.is_due(refusal, is_newcomer=is_newcomer, now=now)
 
     def _failed(self, server: str, reason: str) -> None:
         self._failures += 1
