@@ -225,3 +225,42 @@ def test_a_custom_task_waits_for_its_agent_too():
 
     assert rollout.task("a").state == "pending"
     assert rollout.codes() == {"agent_offline"}
+
+
+@pytest.mark.parametrize("seconds", [5, 60, 3000])
+def test_a_canary_holds_through_a_partition_and_goes_on_where_it_was(seconds):
+    """The link of the canary is cut: nobody else is touched, nothing is decided about it."""
+    rollout = a_rollout(a_step(canary="1/3"), a_step(2))
+    assert rollout.busy() == ["n1"]
+
+    rollout.agent("n1", online=False)
+    rollout.wait(seconds)
+
+    assert rollout.busy() == ["n1"]
+    assert {it.target_id for it in rollout.executions() if it.ordered_at} == {"t1"}
+    rollout.agent("n1", online=True)
+    rollout.finish("n1")
+    assert rollout.busy() == ["n2", "n3"]
+
+
+def test_a_canary_that_stays_cut_off_for_an_hour_is_lost_and_the_rest_untouched():
+    rollout = a_rollout(a_step(canary="1/3", back=True), a_step(2))
+
+    rollout.agent("n1", online=False)
+    rollout.wait(2 * 3600)
+
+    assert rollout.states()[0] == "lost"
+    assert {it.target_id for it in rollout.executions() if it.ordered_at} == {"t1"}
+
+
+def test_a_result_that_comes_after_the_order_was_given_up_changes_nothing():
+    tasks = (a_task_request("d", "deploy", app="web", timeout_seconds=100),)
+    rollout = a_rollout(tasks=tasks)
+    rollout.agent("n1", online=False)
+    rollout.wait(200)
+    given_up = rollout.states()
+
+    rollout.agent("n1", online=True)
+    rollout.finish("n1")
+
+    assert rollout.states()[0] == given_up[0] == "lost"
