@@ -108,6 +108,6 @@ def _wrong(error: Exception, passphrase: str | None) -> InvalidInput:
     said = str(error).lower()
     if passphrase is not None and ("password" in said or "corrupt" in said or "decrypt" in said):
         return invalid(PASSPHRASE, "does not open the key", "check that it is this key's")
-    if "unsupported" in said or not isinstance(error, ValueError):
+    if said.startswith("unsupported") or not isinstance(error, ValueError):
         return invalid(FIELD, "is of a kind that cannot be used", _NEW_KEY)
     return invalid(FIELD, "cannot be read; it is cut or damaged", "copy it again, whole")
