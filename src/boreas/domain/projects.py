@@ -56,8 +56,6 @@ class Application:
     spec: Mapping[str, Any]
     health_check: HealthCheck | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
-    git_credential_id: str | None = None
-    """With which its sources are fetched, where a version does not say otherwise."""
     position: int = 0
     created_at: datetime
     updated_at: datetime

@@ -7,7 +7,6 @@ out) and only so deep; bounded in time and size. What cannot be read is said and
 import asyncio
 import hashlib
 import os
-import shlex
 import shutil
 import tempfile
 import unicodedata
@@ -20,10 +19,9 @@ from typing import Final, Protocol
 from boreas.domain.delivery import OpenedCredential
 from boreas.domain.errors import BoreasError
 from boreas.domain.git_names import check_git
-from boreas.drivers.git_credentials import git_access
 from boreas.kit.clock import Clock
 from boreas.server.git_processes import Limits, run_git
-from boreas.server.git_refs import Pin, environment_for, pin_of
+from boreas.server.git_refs import Pin, access, pin_of
 from boreas.server.outbound import Outbound
 
 MOST_COMMITS: Final = 200
@@ -216,22 +214,6 @@ def commits_in(output: bytes) -> Iterator[Commit]:
 def _one_line(text: str) -> str:
     """Without control characters and marks that turn text round: it is shown to people."""
     return "".join(" " if unicodedata.category(it) in ("Cc", "Cf", "Cs") else it for it in text)
-
-
-def access(
-    repository: str, pin: Pin | None, credential: OpenedCredential | None, private: Path
-) -> Mapping[str, str]:
-    """The environment of a fetch; a credential's files lie in `private` for just as long."""
-    environment = dict(environment_for(repository, os.defpath, pin))
-    if credential is None:
-        return environment
-    opened = git_access(
-        credential, repository, private=private, known_hosts=private / "known_hosts"
-    )
-    if pin is not None and "GIT_SSH_COMMAND" in opened:
-        to = ("-o", f"HostName={pin.address}", "-o", f"HostKeyAlias={pin.host}")
-        opened["GIT_SSH_COMMAND"] += " " + shlex.join(to)
-    return {**environment, **opened}
 
 
 def _alone() -> Mapping[str, str]:

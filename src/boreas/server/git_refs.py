@@ -10,14 +10,18 @@ import os
 import re
 import shlex
 import signal
+import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
+from boreas.domain.delivery import OpenedCredential
 from boreas.domain.errors import BoreasError, TooMany, invalid
 from boreas.domain.git_names import check_git, commit_problem, place_of, protocols_of
 from boreas.domain.orders import GitRef
+from boreas.drivers.git_credentials import git_access
 from boreas.kit.clock import Clock
 from boreas.server.outbound import Outbound
 
@@ -36,7 +40,7 @@ class LsRemote:
         self._seconds = seconds
         self._running = 0
 
-    async def resolve(self, git: GitRef) -> GitRef:
+    async def resolve(self, git: GitRef, credential: OpenedCredential | None = None) -> GitRef:
         """The same place with a full commit; a commit that was given is believed.
 
         Raises `InvalidInput` naming `git.ref` or `git.repository`.
@@ -48,7 +52,7 @@ class LsRemote:
             raise invalid("git.ref", "is missing", "write a branch, a tag, or a full commit")
         if commit_problem(git.ref) is None:
             return replace(git, commit=git.ref)
-        commit = commit_in(await self._ask(git.repository, git.ref), git.ref)
+        commit = commit_in(await self._ask(git.repository, git.ref, credential), git.ref)
         if commit is None:
             mend = f"push it, or write a branch or tag that `git ls-remote {git.repository}` lists"
             raise invalid(
@@ -56,16 +60,19 @@ class LsRemote:
             )
         return replace(git, commit=commit)
 
-    async def _ask(self, repository: str, ref: str) -> str:
+    async def _ask(self, repository: str, ref: str, credential: OpenedCredential | None) -> str:
         if self._running >= MAX_RUNNING:
             raise TooMany("too many repositories are being asked", parameters={"retry_after": 5})
         self._running += 1
         try:
-            return await self._run(repository, ref)
+            with tempfile.TemporaryDirectory(prefix="boreas-git-") as private:
+                return await self._run(repository, ref, credential, Path(private))
         finally:
             self._running -= 1
 
-    async def _run(self, repository: str, ref: str) -> str:
+    async def _run(
+        self, repository: str, ref: str, credential: OpenedCredential | None, private: Path
+    ) -> str:
         pin = await pin_of(self._outbound, repository)
         try:
             process = await asyncio.create_subprocess_exec(
@@ -73,7 +80,7 @@ class LsRemote:
                 stdin=DEVNULL,
                 stdout=PIPE,
                 stderr=PIPE,
-                env=environment_for(repository, os.defpath, pin),
+                env=access(repository, pin, credential, private),
                 start_new_session=True,
             )
         except FileNotFoundError:
@@ -187,6 +194,22 @@ def environment_for(repository: str, path: str, pin: Pin | None = None) -> Mappi
         "GIT_SSH_COMMAND": shlex.join(ssh),
         "GIT_ALLOW_PROTOCOL": protocols_of(repository),
     }
+
+
+def access(
+    repository: str, pin: Pin | None, credential: OpenedCredential | None, private: Path
+) -> Mapping[str, str]:
+    """The environment of a command; a credential's files lie in `private` for just as long."""
+    environment = dict(environment_for(repository, os.defpath, pin))
+    if credential is None:
+        return environment
+    opened = git_access(
+        credential, repository, private=private, known_hosts=private / "known_hosts"
+    )
+    if pin is not None and "GIT_SSH_COMMAND" in opened:
+        to = ("-o", f"HostName={pin.address}", "-o", f"HostKeyAlias={pin.host}")
+        opened["GIT_SSH_COMMAND"] += " " + shlex.join(to)
+    return {**environment, **opened}
 
 
 def commit_in(answer: str, ref: str) -> str | None:

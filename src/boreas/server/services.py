@@ -11,6 +11,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from boreas.credentials.vault import Vault
+from boreas.domain.delivery import OpenedCredential
 from boreas.domain.ids import AgentId
 from boreas.domain.orders import GitRef
 from boreas.kit.clock import Clock, SystemClock
@@ -19,6 +20,7 @@ from boreas.logs.store import LogStore
 from boreas.server.auth.guessing import Guesses
 from boreas.server.auth.hashing import PasswordHasher
 from boreas.server.auth.setup_token import SetupToken
+from boreas.server.commit_log import CommitReader, NoCommits
 from boreas.server.settings import Settings
 from boreas.store import SqlStore
 
@@ -38,7 +40,7 @@ class Wakes(Protocol):
 class GitRefs(Protocol):
     """Finds the commit behind a branch or a tag."""
 
-    async def resolve(self, git: GitRef) -> GitRef:
+    async def resolve(self, git: GitRef, credential: OpenedCredential | None = None) -> GitRef:
         """With a full commit; `InvalidInput` names `git.ref` or `git.repository` and the mend."""
         ...
 
@@ -58,6 +60,7 @@ class ServiceBundle:
     logs: LogStore
     wakes: Wakes
     git: GitRefs
+    commits: CommitReader = field(default_factory=NoCommits)
     clock: Clock
     ids: IdSource
     mint_enrol_token: Callable[[str], str]

@@ -22,6 +22,7 @@ from boreas.runtime.membership import ALONE, AMONG_MANY, Membership
 from boreas.server.addresses import advertised, reached_locally
 from boreas.server.app import create_app
 from boreas.server.auth.setup_token import SetupToken
+from boreas.server.commit_log import CommitLog
 from boreas.server.gateway.files import OrderFiles
 from boreas.server.gateway.gateway import Gateway
 from boreas.server.gateway.parts import GatewayParts
@@ -117,6 +118,7 @@ class _Assembly:
         self.server_id = ServerId(new_id("srv"))
         self.vault = vault
         self.agents_at = advertised(settings)
+        self.outbound = Outbound(allowed=settings.allow_inner)
         self.logs = LogStore(settings.log_dir, clock)
         self.registry = StoreRegistry(store)
         self.membership = Membership(
@@ -206,7 +208,8 @@ class _Assembly:
             store=self.store,
             logs=self.logs,
             wakes=ServerWakes(self.loop, gateway),
-            git=LsRemote(self.clock, Outbound(allowed=self.settings.allow_inner)),
+            git=LsRemote(self.clock, self.outbound),
+            commits=CommitLog(self.settings.data_dir / "git-mirrors", self.clock, self.outbound),
             clock=self.clock,
             ids=new_id,
             mint_enrol_token=partial(_mint_enrol_token, authority, agents_at),

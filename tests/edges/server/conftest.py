@@ -50,7 +50,7 @@ class RecordedWakes:
 class FixedGit:
     """Every ref is at the same commit."""
 
-    async def resolve(self, git: GitRef) -> GitRef:
+    async def resolve(self, git: GitRef, credential: object = None) -> GitRef:
         return replace(git, commit=git.commit or COMMIT)
 
 

@@ -30,7 +30,6 @@ class ApplicationBody(Body):
     spec: dict[str, Any]
     health_check: dict[str, Any] | None = None
     config: ConfigDocument = Field(default_factory=dict)
-    git_credential_id: str | None = None
     position: Whole | None = Field(default=None, ge=0, le=1_000_000)
 
 
@@ -42,7 +41,6 @@ class ApplicationPatch(Body):
     spec: dict[str, Any] | None = None
     health_check: dict[str, Any] | None = None
     config: ConfigDocument | None = None
-    git_credential_id: str | None = None
     position: Whole | None = Field(default=None, ge=0, le=1_000_000)
 
 
@@ -56,7 +54,6 @@ class ApplicationView(View):
     spec: dict[str, Any]
     health_check: dict[str, Any] | None
     config: dict[str, Any]
-    git_credential_id: str | None
     position: int
     created_at: Moment
     updated_at: Moment
@@ -79,7 +76,6 @@ def _view(application: Application) -> ApplicationView:
         spec=dict(application.spec),
         health_check=health_check_view(application.health_check),
         config=dict(application.config),
-        git_credential_id=application.git_credential_id,
         position=application.position,
         created_at=application.created_at,
         updated_at=application.updated_at,
@@ -105,7 +101,6 @@ async def create_application(
         spec=body.spec,
         health_check=parse_health_check(body.health_check, body.driver),
         config=body.config,
-        git_credential_id=body.git_credential_id,
         position=body.position or 0,
         created_at=now,
         updated_at=now,
@@ -191,7 +186,7 @@ async def change_application(
 
 
 def _changed(before: Application, given: dict[str, Any]) -> Application:
-    """The application with these parts; `null` means none for check and credential."""
+    """The application with these parts; `null` means none for the check, unchanged for the rest."""
     driver = given.get("driver") or before.driver
     spec = given.get("spec") or before.spec
     check = given.get("health_check", health_check_view(before.health_check))
@@ -203,7 +198,6 @@ def _changed(before: Application, given: dict[str, Any]) -> Application:
         spec=spec,
         health_check=parse_health_check(check, driver),
         config=before.config if given.get("config") is None else given["config"],
-        git_credential_id=given.get("git_credential_id", before.git_credential_id),
         position=before.position if given.get("position") is None else given["position"],
     )
 

@@ -15,6 +15,7 @@ from boreas.server.api.versions import VersionView
 from boreas.server.auth.callers import AnyUser, Caller, checks_itself
 from boreas.server.auth.permits import DEPLOYING, Overrider, Seer, check_path
 from boreas.server.bodies import Body, Flag, Name, Text, View
+from boreas.server.commit_log import Commits
 from boreas.server.comparing import Comparison, compare
 from boreas.server.creation import Creating
 from boreas.server.deployment_bodies import DeploymentBody, OverrideBody
@@ -24,6 +25,7 @@ from boreas.server.promotion import next_environment
 from boreas.server.services import ServiceBundle, Services
 from boreas.server.strategy_bodies import StrategyBody
 from boreas.server.variables import named_environment
+from boreas.server.version_commits import commits_between, version_before
 from boreas.store import SqlTransaction as Transaction
 
 router = APIRouter(prefix="/api/release", tags=["versions"])
@@ -39,6 +41,27 @@ class DifferenceView(View):
     change: str
     a: Any
     b: Any
+
+
+class CommitView(View):
+    """One commit."""
+
+    sha: str
+    author: str
+    date: str
+    subject: str
+
+
+class CommitsView(View):
+    """Commits that `b` has and `a` has not (`added`), and the other way round (`removed`).
+
+    The newest first, at most 200 of each (`truncated`); `unavailable` says why none are known.
+    """
+
+    added: list[CommitView]
+    removed: list[CommitView]
+    truncated: bool
+    unavailable: str | None
 
 
 class OfApplicationView(View):
@@ -58,6 +81,7 @@ class ComparisonView(View):
     b: VersionView
     deployed_a: bool
     deployed_b: bool
+    commits: CommitsView
     config: list[DifferenceView]
     applications: list[OfApplicationView]
 
@@ -77,7 +101,8 @@ async def compare_versions(
         left, right = await _named(tx, project_id, a), await _named(tx, project_id, b)
         where = await named_environment(tx, project_id, environment)
         found = await compare(tx, project, left, right, where)
-    return _comparison_view(left, right, found)
+    commits = await commits_between(services, caller, left, right)
+    return _comparison_view(left, right, found, commits)
 
 
 async def _named(tx: Transaction, project_id: str, wanted: str) -> Version:
@@ -89,12 +114,13 @@ async def _named(tx: Transaction, project_id: str, wanted: str) -> Version:
     return found
 
 
-def _comparison_view(a: Version, b: Version, found: Comparison) -> ComparisonView:
+def _comparison_view(a: Version, b: Version, found: Comparison, commits: Commits) -> ComparisonView:
     return ComparisonView(
         a=VersionView.model_validate(a),
         b=VersionView.model_validate(b),
         deployed_a=found.deployed_a,
         deployed_b=found.deployed_b,
+        commits=CommitsView.model_validate(commits),
         config=_differences(found.config),
         applications=[
             OfApplicationView(
@@ -111,6 +137,38 @@ def _comparison_view(a: Version, b: Version, found: Comparison) -> ComparisonVie
 
 def _differences(found: tuple[Difference, ...]) -> list[DifferenceView]:
     return [DifferenceView.model_validate(it) for it in found]
+
+
+class LogView(View):
+    """What is new in a version; `since` null: it is the first one of its repository."""
+
+    version: VersionView
+    since: VersionView | None
+    commits: CommitsView
+
+
+@router.get(VERSION + "/log")
+@router.get(IN_PROJECT + "/log", name="show_version_log_of_project")
+async def show_version_log(
+    version_id: VersionId,
+    caller: Seer,
+    services: Services,
+    since: Annotated[str | None, Query(max_length=200, description="By name or id.")] = None,
+) -> LogView:
+    """The commits since another version: the one before it, unless `since` names one."""
+    async with services.store.reading() as tx:
+        version = await tx.versions.get(version_id)
+        before = (
+            await version_before(tx, version)
+            if since is None
+            else await _named(tx, version.project_id, since)
+        )
+    commits = await commits_between(services, caller, before, version)
+    return LogView(
+        version=VersionView.model_validate(version),
+        since=None if before is None else VersionView.model_validate(before),
+        commits=CommitsView.model_validate(commits),
+    )
 
 
 class BlockBody(Body):

@@ -5,17 +5,20 @@ from typing import Any
 from fastapi import APIRouter, Response
 from pydantic import Field, model_validator
 
+from boreas.domain.delivery import CredentialUse
 from boreas.domain.errors import FieldError, InvalidInput
 from boreas.domain.git_names import check_git
 from boreas.domain.ids import ProjectId, VersionId
 from boreas.domain.orders import GitRef
 from boreas.domain.permissions import Permission
 from boreas.domain.projects import Version
+from boreas.server.auth.callers import Caller
 from boreas.server.auth.permits import Builder, Configurer, Seer
 from boreas.server.bodies import Body, ConfigDocument, Moment, Name, Page, View
 from boreas.server.creation import Creating
 from boreas.server.paging import USUAL, Cursor, Limit
-from boreas.server.services import Services
+from boreas.server.repository_access import chosen_credential, opened
+from boreas.server.services import ServiceBundle, Services
 from boreas.store import SqlTransaction as Transaction
 
 router = APIRouter(prefix="/api/release", tags=["versions"])
@@ -86,18 +89,18 @@ async def create_version(
     creating: Creating,
 ) -> Response:
     """Make a version; a git ref is resolved to its commit now and never again."""
-    async with services.store.transaction() as tx:
+    async with services.store.reading() as tx:
         await tx.projects.get(project_id)
         known = await tx.applications.all(within=project_id)
     _check_artifacts(body, {name for app in known for name in (app.id, app.name)})
-    git = None if body.git is None else await services.git.resolve(_git(body.git))
+    git, use = await _resolved(project_id, body, caller, services)
     version = Version(
         id=VersionId(services.ids("ver")),
         project_id=project_id,
         name=body.name,
         sequence=0,
         git=git,
-        git_credential_id=body.git_credential_id,
+        git_credential_id=None if use is None else use.credential_id,
         artifacts=body.artifacts,
         config=body.config,
         created_at=services.clock.now(),
@@ -113,6 +116,21 @@ async def create_version(
         return VersionView.model_validate(added)
 
     return await creating.run(make)
+
+
+async def _resolved(
+    project_id: ProjectId, body: VersionBody, caller: Caller, services: ServiceBundle
+) -> tuple[GitRef | None, CredentialUse | None]:
+    """The commit behind what was named, and the credential through which it was found."""
+    if body.git is None:
+        return None, None
+    git = _git(body.git)
+    async with services.store.reading() as tx:
+        use = await chosen_credential(tx, caller, project_id, git, body.git_credential_id)
+    if git.commit is not None:
+        return await services.git.resolve(git), use
+    credential = await opened(services, caller, project_id, use, f"commit of version {body.name}")
+    return await services.git.resolve(git, credential), use
 
 
 def _git(body: GitBody) -> GitRef:
