@@ -8,6 +8,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from structlog.testing import capture_logs
+
 from boreas.credentials.keys import KeyRing
 from boreas.credentials.rotation import Moved, move_to_current_key
 from boreas.credentials.sealing import Sealer
@@ -64,7 +66,8 @@ def moved(path: Path, ring: KeyRing, url: str | None = None) -> Moved:
                 await vault.unlock(tx)
             return await move_to_current_key(store, vault)
 
-    return asyncio.run(move())
+    with capture_logs():
+        return asyncio.run(move())
 
 
 def opened(path: Path, ring: KeyRing, *, secrets: int, url: str | None = None) -> set[str]:
