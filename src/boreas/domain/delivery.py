@@ -27,6 +27,8 @@ class CredentialUse:
     credential_id: str
     type: str
     ref: SecretRef
+    place: str = ""
+    """Where alone it may be shown: `https://git.example.org`; empty where its value says that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

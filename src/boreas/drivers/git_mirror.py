@@ -133,9 +133,11 @@ class Mirror:
         if credential is None:
             return {}
         # Who may make versions may not thereby send the credential to a place of their own.
-        mine, theirs = place_of(self._usual_repository), place_of(self.repository)
-        if not mine.is_that_of(theirs):
-            told = f"is at {theirs.origin}, and the application's credential is for {mine.origin}"
+        use = self.bench.order.credentials.get(GIT)
+        allowed = use.place if use and use.place else place_of(self._usual_repository).origin
+        wanted = place_of(self.repository).origin
+        if wanted.lower() != allowed.lower():
+            told = f"is at {wanted}, and the application's credential is for {allowed}"
             mend = "make the version from the application's repository"
             raise invalid("git.repository", told, mend)
         return git_access(

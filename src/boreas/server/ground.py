@@ -22,7 +22,7 @@ from boreas.engine.snapshot import ReleaseView, Rules, rules_of
 from boreas.server.auth.callers import Caller
 from boreas.server.deployment_bodies import ApplicationNames, ids_by_name
 from boreas.server.deployment_views import Names
-from boreas.server.named_credentials import credentials_of
+from boreas.server.named_credentials import credentials_for
 from boreas.server.variables import Levels, read_levels
 from boreas.store import SqlTransaction as Transaction
 
@@ -98,7 +98,7 @@ async def freeze(
     applications = [it for it in site.applications if it.id in set(chosen)]
     levels = await read_levels(tx, site.project, site.environment, [it.id for it in applications])
     of_tasks = deploy_variables(tasks or ())
-    uses = {it.id: await credentials_of(tx, it) for it in applications}
+    uses = {it.id: await credentials_for(tx, it, site.version) for it in applications}
     releases = tuple(
         replace(
             release_of(it, site.version, deployment_id, levels),

@@ -5,6 +5,7 @@ gone meanwhile. What is frozen is the revision of that moment, and a run keeps i
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from boreas.domain.credentials import Credential, CredentialType
@@ -12,7 +13,8 @@ from boreas.domain.delivery import GIT, REGISTRY, CredentialUse
 from boreas.domain.errors import invalid
 from boreas.domain.git_names import place_of
 from boreas.domain.ids import ProjectId
-from boreas.domain.projects import Application
+from boreas.domain.orders import DriverKind
+from boreas.domain.projects import Application, Version
 from boreas.domain.specs import CREDENTIAL_FIELDS, credential_ids
 from boreas.store import SqlTransaction
 
@@ -29,10 +31,29 @@ FITTING: Final[Mapping[str, frozenset[CredentialType]]] = {
 async def credentials_of(tx: SqlTransaction, application: Application) -> dict[str, CredentialUse]:
     """By use. `InvalidInput` names the field of the application and the mend."""
     named = credential_ids(application.driver, application.spec)
-    return {
+    uses = {
         use: _used(await usable(tx, application.project_id, use, id_, CREDENTIAL_FIELDS[use]))
         for use, id_ in named.items()
     }
+    if GIT in uses:
+        place = place_of(str(application.spec["repository"])).origin
+        uses[GIT] = replace(uses[GIT], place=place)
+    return uses
+
+
+async def credentials_for(
+    tx: SqlTransaction, application: Application, version: Version
+) -> dict[str, CredentialUse]:
+    """By use, for a deployment of this version: its own git credential stands before the usual one.
+
+    Whoever made the version was asked whether they may send it to the version's repository.
+    """
+    uses = await credentials_of(tx, application)
+    named, git = version.git_credential_id, version.git
+    if application.driver is DriverKind.GIT_PULL and named is not None and git is not None:
+        found = await usable(tx, application.project_id, GIT, named, "git_credential_id")
+        uses[GIT] = replace(_used(found), place=place_of(git.repository).origin)
+    return uses
 
 
 async def usable(

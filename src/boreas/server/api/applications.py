@@ -15,6 +15,7 @@ from boreas.domain.specs import check_application
 from boreas.server.auth.permits import Configurer, Seer
 from boreas.server.bodies import Body, ConfigDocument, Moment, Name, Page, View, Whole
 from boreas.server.creation import Creating
+from boreas.server.named_credentials import credentials_of
 from boreas.server.paging import USUAL, Cursor, Limit
 from boreas.server.services import Services
 from boreas.store import SqlTransaction as Transaction
@@ -109,6 +110,7 @@ async def create_application(
     async def make(tx: Transaction) -> ApplicationView:
         await caller.must(tx, Permission.CONFIGURE, project_id)
         await tx.projects.get(project_id)
+        await credentials_of(tx, application)
         added = await tx.applications.add(application)
         if body.position is not None:
             added = replace(added, position=body.position)
@@ -172,6 +174,7 @@ async def change_application(
         await caller.must(tx, Permission.CONFIGURE, before.project_id)
         after = _changed(before, given)
         after = replace(after, updated_at=services.clock.now())
+        await credentials_of(tx, after)
         await tx.applications.change(after)
         await tx.audit.note(
             caller,
