@@ -14,6 +14,8 @@ from torture.tally import Dose, Tally
 AGENTS = 4
 TASKS, TARGETS = 5000, 2000
 WIDTH = 20
+_TASKS_PER_SECOND, _TARGETS_PER_SECOND = 24, 10
+"""Of the dose; enough for a machine of two cores."""
 STUCK_AFTER_SECONDS = 600.0
 _GOOD = {"success"}
 
@@ -21,8 +23,13 @@ _GOOD = {"success"}
 def kill_under_large_work(
     directory: Path, dose: Dose, *, tasks: int = TASKS, targets: int = TARGETS
 ) -> Tally:
-    """Every command notes that it ran; each must have run once, and all must end well."""
+    """Every command notes that it ran; each must have run once, and all must end well.
+
+    With little time for it the work is smaller.
+    """
     tally = Tally(fault="kill_under_large_work")
+    tasks = min(tasks, int(dose.at_most_seconds * _TASKS_PER_SECOND))
+    targets = min(targets, int(dose.at_most_seconds * _TARGETS_PER_SECOND))
     with installation(directory, agents=AGENTS) as whole:
         large = _Large(whole, dose, tally)
         large.carry("tasks", large.of_tasks(tasks))
