@@ -44,8 +44,8 @@ def kill_one_of_many(directory: Path, dose: Dose, *, share_out: bool = True) -> 
             for server in whole.servers:
                 _start_if_dead(server)
             _must_be_back(whole, tally)
-            if share_out:
-                _must_be_shared_out(whole, tally)
+        if share_out:
+            _must_be_shared_out(whole, tally)
         work.settle()
         timers.settle()
     return tally

@@ -6,6 +6,7 @@ server are told by that server, which hears of it through the database.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import islice
 
 import structlog
 
@@ -32,6 +33,7 @@ _RETURNS_PER_SECOND = 300
 _LOOK_EVERY_SECONDS = 5.0
 _LISTEN_FOR_SILENCE_SECONDS = 1.0
 BALANCE_EVERY_SECONDS = 15.0
+_LOOKS_FOR_IDLE_ONES = 10
 # An agent that was handed on and is soon back cannot reach the others: leave it alone for a while.
 _SOON_BACK_SECONDS = 60.0
 _STAYS_SECONDS = 600.0
@@ -115,28 +117,37 @@ class Gateway:
                 session.close_if_silent()
 
     async def keep_balance(self) -> None:
-        """Hand agents on to servers that have fewer, for ever."""
+        """Hand agents on to servers that have fewer, for ever; busy ones once they are idle."""
         while True:
             await self._parts.clock.sleep(jittered(BALANCE_EVERY_SECONDS, by=0.2))
             try:
-                await self.hand_on_surplus()
+                left = await self.hand_on_surplus()
             except (Unavailable, NoSpace) as outage:
                 log.warning("balance not seen", action="look_failed", reason=outage.message)
+                continue
+            for _ in range(_LOOKS_FOR_IDLE_ONES if left else 0):
+                await self._parts.clock.sleep(1.0)
+                left -= self._hand_on(left)
 
-    async def hand_on_surplus(self) -> None:
-        """Say goodbye to as many agents as this server has more than its share, idle ones first."""
+    async def hand_on_surplus(self) -> int:
+        """Say goodbye to what this server has more than its share; how many were busy."""
         count = surplus(self._server_id, await self._parts.registry.agents_of_servers())
-        if not count:
-            return
         now = self._parts.clock.monotonic()
         _forget_older(self._handed_on, now - _SOON_BACK_SECONDS)
         _forget_older(self._stays, now - _STAYS_SECONDS)
+        return count - self._hand_on(count)
+
+    def _hand_on(self, count: int) -> int:
+        """Idle ones only: the log of an order that runs would go on at the other server."""
         kept = self._handed_on.keys() | self._stays.keys()
-        movable = [it for it in self._sessions.values() if it.agent_id not in kept]
-        for session in sorted(movable, key=lambda it: it.is_busy)[:count]:
+        sessions = self._sessions.values()
+        idle = (it for it in sessions if not it.is_busy and it.agent_id not in kept)
+        gone = list(islice(idle, count))
+        for session in gone:
             log.info("agent handed on", action="agent_handed_on", agent=session.name)
-            self._handed_on[session.agent_id] = now
+            self._handed_on[session.agent_id] = self._parts.clock.monotonic()
             session.say_goodbye(retry_after=0.0, reason="another server has fewer agents")
+        return len(gone)
 
     async def fetch_promised(self) -> None:
         """Have every agent here fetch what it has not acknowledged; what was sent is not resent."""
