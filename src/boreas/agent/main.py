@@ -14,6 +14,7 @@ from typing import Final
 
 import structlog
 
+from boreas.agent.build_slots import BuildSlots
 from boreas.agent.desk import Desk
 from boreas.agent.facts import FactsBoard, FactsGatherer
 from boreas.agent.input_files import InputFiles
@@ -129,6 +130,7 @@ class Agent:
             clock=self._clock,
             inputs=inputs,
             secrets=SecretFiles(self._layout),
+            build_slots=BuildSlots(self._settings.builds_at_once),
             tell=self._tell,
         )
         tools.secrets.sweep([order.order_id for order in journal.unfinished()])

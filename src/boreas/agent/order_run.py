@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
+from boreas.agent.build_slots import BuildSlots
 from boreas.agent.input_files import InputFiles
 from boreas.agent.journal import (
     Ending,
@@ -23,6 +24,7 @@ from boreas.agent.journal import (
 from boreas.agent.keepers import Keepers
 from boreas.agent.layout import Layout
 from boreas.agent.secret_files import SecretFiles
+from boreas.agent.settings import docker_socket
 from boreas.agent.workspace import Workspace
 from boreas.domain.delivery import masked_values
 from boreas.domain.errors import BoreasError, CommandLost, Unavailable
@@ -53,6 +55,7 @@ class Tools(NamedTuple):
     clock: Clock
     inputs: InputFiles
     secrets: SecretFiles
+    build_slots: BuildSlots
     tell: Tell
     """A durable report is ready to be sent."""
 
@@ -167,24 +170,30 @@ class OrderRun:
     async def _one_verb(self, verb: Verb, bench: Workspace) -> VerbOutcome:
         if verb is Verb.RUN:
             return await _run_command(bench, self._tools.layout)
+        if verb is Verb.BUILD:
+            return await self._build(bench)
+        return await self._driven(verb, bench)
+
+    async def _driven(self, verb: Verb, bench: Workspace) -> VerbOutcome:
         if self._body.release is None:
             return VerbOutcome(ok=False, reason=f"the order names no release to {verb}")
         driver = self._tools.driver_for(self._body.release.driver)
-        match verb:
-            case Verb.STAGE:
-                return await driver.stage(bench)
-            case Verb.CHECK_STAGED:
-                return await driver.check_staged(bench)
-            case Verb.ACTIVATE:
-                return await driver.activate(bench)
-            case Verb.CHECK:
-                return await driver.check(bench)
-            case Verb.REVERT:
-                return await driver.revert(bench)
-            case Verb.RETIRE:
-                return await driver.retire(bench)
-            case Verb.OBSERVE:
-                return await driver.observe(bench)
+        acts = {
+            Verb.STAGE: driver.stage,
+            Verb.CHECK_STAGED: driver.check_staged,
+            Verb.ACTIVATE: driver.activate,
+            Verb.CHECK: driver.check,
+            Verb.REVERT: driver.revert,
+            Verb.RETIRE: driver.retire,
+            Verb.OBSERVE: driver.observe,
+        }
+        return await acts[verb](bench)
+
+    async def _build(self, bench: Workspace) -> VerbOutcome:
+        from boreas.drivers.build import Builder  # most nodes never build
+
+        async with self._tools.build_slots.taken(bench):
+            return await Builder(engine=f"unix://{docker_socket()}").build(bench)
 
     async def _next_verb(self, index: int, outcome: VerbOutcome, bench: Workspace) -> None:
         done = VerbDone(

@@ -27,6 +27,7 @@ class AgentSettings:
     token: EnrolToken | None = field(default=None, repr=False)
     labels: Mapping[str, str] = field(default_factory=dict)
     transport: TransportMode = TransportMode.AUTO
+    builds_at_once: int = 1
 
 
 def settings_from(argv: Sequence[str]) -> AgentSettings:
@@ -56,6 +57,7 @@ def read_settings(argv: Sequence[str], environment: Mapping[str, str]) -> AgentS
         token=token,
         labels=_labels(options.label or _listed(environment.get("BOREAS_LABELS", ""))),
         transport=TransportMode(options.transport),
+        builds_at_once=_count(options.builds),
     )
 
 
@@ -75,8 +77,15 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     option("name", os.uname().nodename, "name of this agent")
     option("data-dir", "/var/lib/boreas-agent", "where the agent keeps its state")
     option("transport", "auto", "auto, quic or tcp")
+    option("builds", "1", "how many images are built at once, on a builder")
     parser.add_argument("--label", action="append", metavar="KEY=VALUE", help="may be repeated")
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 100:
+        raise invalid("--builds", f"{text!r} is no number from 1 to 100")
+    return int(text)
 
 
 def _listed(text: str) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from boreas.domain.builds import BuildPlan
 from boreas.domain.delivery import CredentialUse
 from boreas.domain.ids import (
     AgentId,
@@ -44,6 +45,8 @@ class Verb(StrEnum):
     """Remove what nothing needs any more; never what a rollback needs."""
     OBSERVE = "observe"
     """Say what is live now."""
+    BUILD = "build"
+    """Build an image and push it."""
     RUN = "run"
     """Run the task's own command."""
 
@@ -154,6 +157,8 @@ class OrderBody:
     release: ReleaseBody | None = None
     previous: ReleaseBody | None = None
     command: str | None = None
+    build: BuildPlan | None = None
+    """What a `build` shall make."""
     variables: Mapping[str, str] = field(default_factory=dict)
     secret_variables: Mapping[str, SecretRef] = field(default_factory=dict)
     """By name; their values travel beside the order and stand in no journal."""

@@ -70,6 +70,11 @@ def commit_of(mirror: Path, full_ref: str) -> Argv:
     return git(mirror, "rev-parse", "--verify", "--quiet", f"{full_ref}^{{commit}}")
 
 
+def sizes_of(mirror: Path, commit: str) -> Argv:
+    """Prints the size of each file of a commit."""
+    return git(mirror, "ls-tree", "-r", "--full-tree", "--format=%(objectsize)", commit)
+
+
 def forget_missing_worktrees(mirror: Path) -> Argv:
     """Let the mirror forget checkouts whose directories are gone."""
     return git(mirror, "worktree", "prune", "--expire=now")
