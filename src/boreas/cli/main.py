@@ -51,6 +51,7 @@ VERBS: Final = {
     "environments": "environments",
     "targets": "targets",
     "versions": "versions",
+    "variables": "variables",
     "agents": "agents",
     "doctor": "doctor",
     "backup": "backup",

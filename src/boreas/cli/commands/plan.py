@@ -53,6 +53,9 @@ def lines_of(plan: Json) -> Iterator[str]:
     """A plan for people: the graph with its batches, then what one should know before."""
     yield str(plan.get("text") or "").rstrip()
     yield from changes_of(plan.get("changes") or ())
+    yield from inputs_of(plan.get("inputs") or ())
+    for refusal in plan.get("refusals") or ():
+        yield f"refused: {refusal['text']}; {refusal['mend']}"
     for sentence in plan.get("approvals") or ():
         yield f"approval: {sentence}"
     for sentence in plan.get("holds") or ():
@@ -61,6 +64,17 @@ def lines_of(plan: Json) -> Iterator[str]:
         yield f"offline: {sentence}"
     for warning in plan.get("warnings") or ():
         yield f"warning: {warning['text']}"
+
+
+def inputs_of(inputs: Sequence[Json]) -> Iterator[str]:
+    """One line for each variable, image or setting that will be another one."""
+    for it in inputs:
+        before, after = it.get("before"), it.get("after")
+        if it["change"] == "changed":
+            told = f"{before} → {after}"
+        else:
+            told = f"{after if it['change'] == 'added' else before} ({it['change']})"
+        yield f"{it['kind']}: {it['application']} {it['name']}: {told}"
 
 
 def changes_of(changes: Sequence[Json]) -> Iterator[str]:
