@@ -51,6 +51,7 @@ VERBS: Final = {
     "environments": "environments",
     "targets": "targets",
     "versions": "versions",
+    "credentials": "credentials",
     "variables": "variables",
     "agents": "agents",
     "doctor": "doctor",
