@@ -25,6 +25,18 @@ class User:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """A user as an identity provider knows them."""
+
+    id: str
+    user_id: UserId
+    issuer: str
+    subject: str
+    email: str = ""
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """A browser that signed in; known by the hash of its cookie."""
 

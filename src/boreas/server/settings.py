@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from boreas.credentials.keys import FILE_VARIABLE, VARIABLE, KeyRing, ring_from
 from boreas.domain.errors import InvalidInput, invalid
@@ -41,6 +41,20 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OidcSettings:
+    """The identity provider by which people may sign in."""
+
+    issuer: str
+    client_id: str
+    client_secret: str = field(default="", repr=False)
+    domains: tuple[str, ...] = ()
+    """Whose verified e-mail addresses are let in; empty for all."""
+    create_users: bool = False
+    """Whoever the provider knows becomes a user at their first sign-in."""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything a server can be told.
 
@@ -60,6 +74,7 @@ class Settings:
     log_keep_days: float = 30.0
     log_keep_bytes: int = 10 * 1024**3
     secret_keys: KeyRing | None = None
+    oidc: OidcSettings | None = None
 
     @property
     def setup_token_file(self) -> Path:
@@ -102,7 +117,33 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     given = vars(_parser().parse_args(list(argv)))
     read = {option.name: _value(option, given[option.name], environ) for option in OPTIONS}
     keep_gib = read.pop("log_keep_gib")
-    return Settings(log_keep_bytes=int(keep_gib * 1024**3), secret_keys=ring_from(environ), **read)
+    told = {name: read.pop(f"oidc_{name}") for name in _OIDC}
+    return Settings(
+        log_keep_bytes=int(keep_gib * 1024**3),
+        secret_keys=ring_from(environ),
+        oidc=_oidc(told, environ.get(OIDC_SECRET)),
+        **read,
+    )
+
+
+OIDC_SECRET: Final = "BOREAS_OIDC_CLIENT_SECRET"
+_OIDC: Final = ("issuer", "client_id", "client_secret_file", "domains", "create_users", "label")
+
+
+def _oidc(told: dict[str, Any], secret: str | None) -> OidcSettings | None:
+    """The provider, if one is named; its secret is never an argument."""
+    issuer, client_id = told.pop("issuer"), told["client_id"]
+    path = told.pop("client_secret_file")
+    if issuer is None:
+        return None
+    if not client_id:
+        raise invalid("--oidc-client-id", "is missing", "give the id that the provider knows us by")
+    if path is not None:
+        try:
+            secret = path.read_text().strip()
+        except OSError as error:
+            raise invalid("--oidc-client-secret-file", f"cannot be read: {error}") from error
+    return OidcSettings(issuer=issuer, client_secret=secret or "", **told)
 
 
 def from_process(argv: Sequence[str]) -> Settings:
@@ -110,7 +151,7 @@ def from_process(argv: Sequence[str]) -> Settings:
     try:
         return parse(argv, os.environ)
     finally:
-        for name in (VARIABLE, FILE_VARIABLE):
+        for name in (VARIABLE, FILE_VARIABLE, OIDC_SECRET):
             forget_variable(os.environ, name)
 
 
@@ -264,5 +305,47 @@ OPTIONS = (
         default="10",
         metavar="GIB",
         told="delete the oldest logs beyond this size",
+    ),
+    _Option(
+        flag="--oidc-issuer",
+        read=_read_url,
+        default="",
+        metavar="URL",
+        told="the OpenID Connect provider by which people may sign in",
+    ),
+    _Option(
+        flag="--oidc-client-id",
+        read=str,
+        default="",
+        metavar="ID",
+        told="how the provider knows this server",
+    ),
+    _Option(
+        flag="--oidc-client-secret-file",
+        read=lambda text: Path(text).expanduser() if text else None,
+        default="",
+        metavar="FILE",
+        told=f"holds the secret that belongs to it ({OIDC_SECRET} holds it itself)",
+    ),
+    _Option(
+        flag="--oidc-domains",
+        read=lambda text: tuple(it.strip().lower() for it in text.split(",") if it.strip()),
+        default="",
+        metavar="DOMAINS",
+        told="let in only verified e-mail addresses of these domains",
+    ),
+    _Option(
+        flag="--oidc-create-users",
+        read=_read_switch,
+        default="",
+        switch=True,
+        told="make a user of whoever the provider lets in",
+    ),
+    _Option(
+        flag="--oidc-label",
+        read=str,
+        default="Single sign-on",
+        metavar="TEXT",
+        told="what the button on the sign-in page says",
     ),
 )

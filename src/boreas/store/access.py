@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import case, delete, func, select, update
 
-from boreas.domain.access import ApiToken, Session, User
+from boreas.domain.access import ApiToken, Identity, Session, User
 from boreas.store import dialects, shelves, tables
 from boreas.store.nouns import SqlNoun
 from boreas.store.unit import Unit
@@ -21,6 +21,13 @@ class SqlUsers(SqlNoun[User]):
         """How many there are; none means that the set-up is still to be done."""
         counted = await self._connection.execute(select(func.count()).select_from(self._table))
         return int(counted.scalar_one())
+
+
+class SqlIdentities(SqlNoun[Identity]):
+    """Users as identity providers know them: `named(subject, within=issuer)`."""
+
+    def __init__(self, unit: Unit) -> None:
+        super().__init__(unit, shelves.IDENTITIES)
 
 
 class SqlSessions(SqlNoun[Session]):

@@ -75,7 +75,8 @@ APPEND_ONLY: Final = {
 }
 for _dialect, _statements in APPEND_ONLY.items():
     for _statement in _statements:
-        event.listen(audit, "after_create", DDL(_statement).execute_if(dialect=_dialect))
+        guard = DDL(_statement)  # type: ignore[no-untyped-call]
+        event.listen(audit, "after_create", guard.execute_if(dialect=_dialect))
 
 secrets = Table(
     "secrets",

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from boreas.domain.errors import Unavailable
 from boreas.kit.clock import Clock, SystemClock
 from boreas.kit.tasks import TaskGroup
-from boreas.store.access import SqlApiTokens, SqlLoginAttempts, SqlSessions, SqlUsers
+from boreas.store.access import SqlApiTokens, SqlIdentities, SqlLoginAttempts, SqlSessions, SqlUsers
 from boreas.store.agents import SqlAgentLinks
 from boreas.store.announcements import Crier
 from boreas.store.audit import SqlAudit, write_notes
@@ -74,6 +74,7 @@ class SqlTransaction:
         self.agents = SqlAgents(unit)
         self.enrol_tokens = SqlEnrolTokens(unit)
         self.users = SqlUsers(unit)
+        self.identities = SqlIdentities(unit)
         self.sessions = SqlSessions(unit)
         self.api_tokens = SqlApiTokens(unit)
         self.login_attempts = SqlLoginAttempts(unit)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from boreas.domain.access import ApiToken, Session, User
+from boreas.domain.access import ApiToken, Identity, Session, User
 from boreas.domain.credentials import Credential
 from boreas.domain.fleet import Agent, EnrolToken, Target
 from boreas.domain.permissions import Member
@@ -103,4 +103,12 @@ WORKFLOW_VERSIONS: Final = Shelf(
     parent="workflow_id",
     order=(("number", int),),
     newest_first=True,
+)
+IDENTITIES: Final = Shelf(
+    noun="identity",
+    kind=Identity,
+    table=release_tables.identities,
+    label="subject",
+    parent="issuer",
+    order=(("id", str),),
 )

@@ -13,6 +13,7 @@ from boreas.server.api import (
     files,
     logs,
     members,
+    oidc,
     projects,
     promotions,
     targets,
@@ -26,6 +27,7 @@ from boreas.server.api import (
 
 ROUTERS = (
     accounts.router,
+    oidc.router,
     tokens.router,
     users.router,
     projects.router,

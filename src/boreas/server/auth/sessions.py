@@ -39,7 +39,7 @@ def put_cookie(
     response: Response, connection: HTTPConnection, secret: str, policy: SecureCookies
 ) -> None:
     """Hand the session to the browser: no script reads it, no other site sends it."""
-    secure = _is_secure(connection, policy)
+    secure = is_secure(connection, policy)
     response.set_cookie(
         SECURE_NAME if secure else PLAIN_NAME,
         secret,
@@ -54,11 +54,12 @@ def put_cookie(
 def drop_cookies(response: Response, connection: HTTPConnection, policy: SecureCookies) -> None:
     """Make the browser forget the session, under either name."""
     response.delete_cookie(PLAIN_NAME, path="/", httponly=True, samesite="strict")
-    if _is_secure(connection, policy):
+    if is_secure(connection, policy):
         response.delete_cookie(SECURE_NAME, path="/", secure=True, httponly=True, samesite="strict")
 
 
-def _is_secure(connection: HTTPConnection, policy: SecureCookies) -> bool:
+def is_secure(connection: HTTPConnection, policy: SecureCookies) -> bool:
+    """Does this connection's cookie get the Secure flag?"""
     if policy is SecureCookies.AUTO:
         return connection.scope["scheme"] in ("https", "wss")
     return policy is SecureCookies.ALWAYS
