@@ -35,6 +35,8 @@ Program = Callable[[Sequence[str]], int]
 
 def _server() -> Program:
     lean.begin_start()
+    # FastAPI asks of every model whether it is one of pydantic's old ones: 2.5 MB for a no.
+    lean.do_without("pydantic.v1")
     try:
         with lean.as_if_not_installed("rich"):
             from boreas.server.main import main as server

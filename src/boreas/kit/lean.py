@@ -26,6 +26,11 @@ def as_if_not_installed(*modules: str) -> Iterator[None]:
             del sys.modules[name]
 
 
+def do_without(*modules: str) -> None:
+    """Nothing imports these in this process: what can do without them does."""
+    sys.modules.update(dict.fromkeys(modules))  # type: ignore[arg-type]
+
+
 def begin_start() -> None:
     """No garbage collection while starting: nearly all that is made then stays for good."""
     gc.disable()

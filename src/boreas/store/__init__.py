@@ -4,6 +4,7 @@
 one code path, and what differs between them is in dialects.py alone.
 """
 
+from boreas.store import without_orm
 from boreas.store.session import SqlStore, SqlTransaction
 
-__all__ = ["SqlStore", "SqlTransaction"]
+__all__ = ["SqlStore", "SqlTransaction", "without_orm"]

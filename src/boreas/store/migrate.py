@@ -11,6 +11,7 @@ from sqlalchemy import Connection, column, inspect, select, table
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from boreas.domain.errors import Conflict
+from boreas.kit import lean
 from boreas.store import dialects
 
 HEAD: Final = "0002"
@@ -30,7 +31,9 @@ async def bring_up_to_date(engine: AsyncEngine) -> None:
         await dialects.take_turn(connection, "migration")
         revision = await revision_of(connection)
         if revision != HEAD:
-            await connection.run_sync(_upgrade, revision)
+            # Alembic's templates would bring 2 MB of syntax colouring along.
+            with lean.as_if_not_installed("pygments"):
+                await connection.run_sync(_upgrade, revision)
 
 
 async def revision_of(connection: AsyncConnection) -> str | None:
