@@ -196,8 +196,8 @@ class Provider:
                     method, url, data=form, headers=headers, allow_redirects=False
                 ) as answer,
             ):
-                body = await got.content.read(LONGEST_ANSWER)
-                status = got.status
+                body = await answer.content.read(LONGEST_ANSWER)
+                status = answer.status
         except (aiohttp.ClientError, TimeoutError) as error:
             said = type(error).__name__
             raise Unavailable(f"the identity provider does not answer ({said})") from error
