@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from boreas.credentials.vault import Vault, VaultState
-from boreas.domain.secrets import SecretKind, SecretRef, SecretsUnavailable
+from boreas.domain.errors import NotFound
+from boreas.domain.secrets import SecretKind, SecretRef
 from boreas.store import SqlStore
 from boreas.store import SqlTransaction as Transaction
 from boreas.transport.authority import CertificateAuthority
@@ -19,6 +20,10 @@ from boreas.transport.keys import write_private
 _CERTIFICATE: Final = "pki.ca_certificate"
 _KEY: Final = "pki.ca_key"
 _SEALED_KEY: Final = SecretRef(owner_id="pki", revision=1)
+_NOWHERE: Final = (
+    "The certificate authority's key is neither in the database nor in this data directory; start "
+    "a server that has pki/ca.key once, and it will be shared again."
+)
 
 
 async def shared_authority(
@@ -55,14 +60,14 @@ def _own_key(directory: Path, certificate: str) -> str | None:
 
 async def _kept_key(tx: Transaction, vault: Vault, own: str | None) -> str:
     """The authority's key; `SecretsUnavailable` if it is sealed and this server has no copy."""
-    plain = await tx.meta.get(_KEY)
-    if plain is None and vault.state is VaultState.OPEN:
+    is_open = vault.state is VaultState.OPEN
+    if is_open and await tx.secrets.find([_SEALED_KEY]):
         return (await vault.open(tx, _SEALED_KEY)).decode()
-    if plain is not None and vault.state is VaultState.OPEN:
-        await _keep_key(tx, vault, plain)
-    key = plain or own
+    key = await tx.meta.get(_KEY) or own
     if key is None:
-        raise vault.trouble or SecretsUnavailable()
+        raise vault.trouble or NotFound(_NOWHERE)
+    if is_open:
+        await _keep_key(tx, vault, key)
     return key
 
 
