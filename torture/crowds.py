@@ -31,6 +31,7 @@ from torture.site import holds_within, installation
 from torture.tally import Dose, Tally
 
 CROWD = 1000
+STREAMS = 10_000
 BACK_WITHIN_SECONDS = 60.0
 HEALTH_WITHIN_SECONDS = 3.0
 READERS = 50
@@ -146,7 +147,7 @@ def _watching_health(whole: Installation, tally: Tally) -> Iterator[None]:
 # --- agents that lie ------------------------------------------------------------------------------
 
 
-def hostile_agents(directory: Path, dose: Dose) -> Tally:
+def hostile_agents(directory: Path, dose: Dose, *, streams: int = STREAMS) -> Tally:
     """An enrolled agent breaks the rules in every way; the others notice nothing."""
     tally = Tally(fault="hostile_agents")
     with installation(directory, agents=2) as whole, _watching_health(whole, tally):
@@ -158,7 +159,7 @@ def hostile_agents(directory: Path, dose: Dose) -> Tally:
                 villain = LightAgent(f"villain{turn}", directory / f"villain{turn}", token)
                 lanes = [lane.made for lane in work.lanes if lane.made]
                 stranger = f"{lanes[0][-1][0]}.1#1" if lanes else "dep_0.1#1"
-                asyncio.run(_misbehave(villain, stranger, tally))
+                asyncio.run(_misbehave(villain, stranger, streams, tally))
                 tally.add(tried=1)
         work.settle()
         tally.facts["server_grew_mib"] = round(_memory_mib(whole) - before, 1)
@@ -166,12 +167,12 @@ def hostile_agents(directory: Path, dose: Dose) -> Tally:
     return tally
 
 
-async def _misbehave(villain: LightAgent, stranger: str, tally: Tally) -> None:
+async def _misbehave(villain: LightAgent, stranger: str, streams: int, tally: Tally) -> None:
     """Each crime on a link of its own, since the server may well close it."""
     await villain.come()
     _tell_of_anothers_task(villain, stranger)
     await _must_survive(villain, tally)
-    for number in (10_000, 200):
+    for number in (streams, 200):
         await villain.come()
         await _open_streams(villain, number, tally)
     for crime in (b"\x40\x00\x00\x00" + bytes(1024), secrets.token_bytes(4096)):

@@ -17,6 +17,7 @@ from torture.tally import Dose, Tally
 
 AGENTS = 4
 LONGEST_CUT_SECONDS = 40.0
+USUAL_CUT_SECONDS = 12.0
 
 
 @contextmanager
@@ -37,7 +38,7 @@ def behind_a_relay(
             whole.stop()
 
 
-def cut_link(directory: Path, dose: Dose) -> Tally:
+def cut_link(directory: Path, dose: Dose, *, usual: float = USUAL_CUT_SECONDS) -> Tally:
     """Nothing passes for one to forty seconds: mostly for a few, now and then for all forty."""
     tally, dice = Tally(fault="cut_link"), dose.dice()
     with behind_a_relay(directory) as (whole, relay):
@@ -47,7 +48,7 @@ def cut_link(directory: Path, dose: Dose) -> Tally:
         with work.running():
             for turn in dose.turns():
                 time.sleep(dice.uniform(0.5, 3))
-                seconds = LONGEST_CUT_SECONDS if turn % 8 == 0 else dice.uniform(1, 12)
+                seconds = LONGEST_CUT_SECONDS if turn % 8 == 0 else dice.uniform(1, usual)
                 relay.is_cut = True
                 time.sleep(seconds)
                 relay.is_cut = False
@@ -72,22 +73,22 @@ def move_addresses(directory: Path, dose: Dose) -> Tally:
     return tally
 
 
-def stop_server(directory: Path, dose: Dose) -> Tally:
+def stop_server(directory: Path, dose: Dose, *, usual: float = USUAL_CUT_SECONDS) -> Tally:
     """SIGSTOP for a while, as a machine that swaps or is moved; then SIGCONT."""
 
     def victims(whole: Installation) -> list[subprocess.Popen[bytes]]:
         return [server.process for server in whole.servers if server.process]
 
-    return _stop_and_go(directory, dose, "stop_server", victims)
+    return _stop_and_go(directory, dose, "stop_server", victims, usual)
 
 
-def stop_agent(directory: Path, dose: Dose) -> Tally:
+def stop_agent(directory: Path, dose: Dose, *, usual: float = USUAL_CUT_SECONDS) -> Tally:
     """One agent is stopped and goes on; its commands do not notice."""
 
     def victims(whole: Installation) -> list[subprocess.Popen[bytes]]:
         return [agent.process for agent in whole.agents if agent.process]
 
-    return _stop_and_go(directory, dose, "stop_agent", victims)
+    return _stop_and_go(directory, dose, "stop_agent", victims, usual)
 
 
 def _stop_and_go(
@@ -95,6 +96,7 @@ def _stop_and_go(
     dose: Dose,
     name: str,
     victims: Callable[[Installation], list[subprocess.Popen[bytes]]],
+    usual: float,
 ) -> Tally:
     tally, dice = Tally(fault=name), dose.dice()
     whole = Installation(directory)
@@ -109,7 +111,7 @@ def _stop_and_go(
                 time.sleep(dice.uniform(0.5, 3))
                 victim = dice.choice(victims(whole))
                 victim.send_signal(signal.SIGSTOP)
-                time.sleep(LONGEST_CUT_SECONDS if turn % 8 == 0 else dice.uniform(1, 12))
+                time.sleep(LONGEST_CUT_SECONDS if turn % 8 == 0 else dice.uniform(1, usual))
                 victim.send_signal(signal.SIGCONT)
                 _await_online(returns, {agent.name for agent in whole.agents}, tally)
         work.settle()

@@ -21,7 +21,11 @@ ANSWER_WITHIN_SECONDS = 8.0
 GOES_ON_WITHIN_SECONDS = 30.0
 
 
-def stop_postgres(directory: Path, dose: Dose) -> Tally:
+Seconds = tuple[float, float]
+"""Of an outage: at least and at most."""
+
+
+def stop_postgres(directory: Path, dose: Dose, *, seconds: Seconds = (10, 30)) -> Tally:
     """PostgreSQL crashes and is away for 10 to 30 seconds."""
     tally, dice = Tally(fault="stop_postgres"), dose.dice()
     with (
@@ -35,11 +39,11 @@ def stop_postgres(directory: Path, dose: Dose) -> Tally:
             yield
             cluster.start_again()
 
-        _outages(whole, dose, tally, outage, lambda: dice.uniform(10, 30))
+        _outages(whole, dose, tally, outage, lambda: dice.uniform(*seconds))
     return tally
 
 
-def lock_sqlite(directory: Path, dose: Dose) -> Tally:
+def lock_sqlite(directory: Path, dose: Dose, *, seconds: Seconds = (8, 20)) -> Tally:
     """Another program holds SQLite's write lock for 8 to 20 seconds."""
     tally, dice = Tally(fault="lock_sqlite"), dose.dice()
     with installation(directory, agents=AGENTS) as whole:
@@ -52,7 +56,7 @@ def lock_sqlite(directory: Path, dose: Dose) -> Tally:
                 yield
                 other.rollback()
 
-        _outages(whole, dose, tally, outage, lambda: dice.uniform(8, 20))
+        _outages(whole, dose, tally, outage, lambda: dice.uniform(*seconds))
     return tally
 
 

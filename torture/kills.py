@@ -28,25 +28,25 @@ IDLE_LOOK_EVERY = 25
 WORK_LOOK_EVERY = 5
 
 
-def kill_server(directory: Path, dose: Dose) -> Tally:
+def kill_server(directory: Path, dose: Dose, *, sides: int = SIDES) -> Tally:
     """The one server of each installation dies and is started again."""
     tally = Tally(fault="kill_server")
-    _side_by_side(_kill_server, directory, dose, tally)
+    _side_by_side(_kill_server, directory, dose, tally, sides)
     _hold_to_times(tally)
     return tally
 
 
-def kill_agent(directory: Path, dose: Dose) -> Tally:
+def kill_agent(directory: Path, dose: Dose, *, sides: int = SIDES) -> Tally:
     """One agent, then another, dies and is started again; its commands live on."""
     tally = Tally(fault="kill_agent")
-    _side_by_side(_kill_agent, directory, dose, tally)
+    _side_by_side(_kill_agent, directory, dose, tally, sides)
     return tally
 
 
 _Kill = Callable[[Installation, Iterator[int], random.Random, Tally], None]
 
 
-def _side_by_side(kill: _Kill, directory: Path, dose: Dose, tally: Tally) -> None:
+def _side_by_side(kill: _Kill, directory: Path, dose: Dose, tally: Tally, sides: int) -> None:
     """Most of a kill is waiting: two installations share the rounds."""
     turns = dose.shared_turns()
 
@@ -56,8 +56,8 @@ def _side_by_side(kill: _Kill, directory: Path, dose: Dose, tally: Tally) -> Non
         with installation(home, agents=AGENTS) as whole:
             kill(whole, turns, random.Random(2 * dose.seed + place), tally)
 
-    with ThreadPoolExecutor(SIDES) as pool:
-        for done in [pool.submit(run, place) for place in range(min(SIDES, dose.rounds))]:
+    with ThreadPoolExecutor(sides) as pool:
+        for done in [pool.submit(run, place) for place in range(sides)]:
             done.result()
 
 

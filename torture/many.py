@@ -26,13 +26,15 @@ TIMER_SECONDS = 4.0
 RINGS_WITHIN_SECONDS = 60.0
 
 
-def kill_one_of_many(directory: Path, dose: Dose, *, share_out: bool = True) -> Tally:
+def kill_one_of_many(
+    directory: Path, dose: Dose, *, agents: int = AGENTS, share_out: bool = True
+) -> Tally:
     """Three servers on one PostgreSQL; they are killed and added at random, one always stays."""
     tally, dice = Tally(fault="kill_one_of_many"), dose.dice()
     with (
         postgres() as cluster,
         installation(
-            directory, agents=AGENTS, servers=SERVERS, database_url=cluster.new_database()
+            directory, agents=agents, servers=SERVERS, database_url=cluster.new_database()
         ) as whole,
     ):
         work = CountingWork(whole, tally, lanes=4, check_lines=False)

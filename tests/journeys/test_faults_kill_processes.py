@@ -17,16 +17,16 @@ needs_postgres = pytest.mark.skipif(
 
 
 def test_a_server_that_is_killed_again_and_again_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    must_come_to_nothing(kills.kill_server, tmp_path, rounds=2)
+    must_come_to_nothing(partial(kills.kill_server, sides=1), tmp_path, rounds=2)
 
 
 def test_agents_that_are_killed_again_and_again_lose_and_double_nothing(tmp_path: Path) -> None:
-    must_come_to_nothing(kills.kill_agent, tmp_path, rounds=4)
+    must_come_to_nothing(partial(kills.kill_agent, sides=1), tmp_path, rounds=3)
 
 
 @needs_postgres
 def test_three_servers_on_one_postgresql_may_die_one_after_the_other(tmp_path: Path) -> None:
-    kill = partial(many.kill_one_of_many, share_out=False)
+    kill = partial(many.kill_one_of_many, agents=4, share_out=False)
     must_come_to_nothing(kill, tmp_path, rounds=3)
 
 

@@ -16,9 +16,9 @@ needs_postgres = pytest.mark.skipif(
 
 
 def test_exactly_one_of_two_wins_at_one_server(tmp_path: Path) -> None:
-    must_come_to_nothing(races.races_on_sqlite, tmp_path, rounds=20)
+    must_come_to_nothing(races.races_on_sqlite, tmp_path, rounds=8)
 
 
 @needs_postgres
 def test_exactly_one_of_two_wins_at_two_servers(tmp_path: Path) -> None:
-    must_come_to_nothing(races.races_on_postgres, tmp_path, rounds=10)
+    must_come_to_nothing(races.races_on_postgres, tmp_path, rounds=8)
