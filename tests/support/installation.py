@@ -1,5 +1,6 @@
 """A whole Boreas as a user has it: real server and agent processes, spoken to over HTTP."""
 
+import random
 import signal
 import socket
 import subprocess
@@ -16,16 +17,20 @@ import psutil
 from tests.support.waiting import until
 
 PASSWORD = "correct horse battery staple"
+PORTS = (12_000, 32_000)
 FINAL = {"success", "failed", "cancelled", "rolled_back"}
 
 
 def free_port() -> int:
-    """A port that is free for UDP and TCP now."""
+    """A port that is free for UDP and TCP now, and stays so while its server is started again.
+
+    Below those that the kernel gives to whoever asks for any: one of them may be gone by then.
+    """
     while True:
+        port = random.randrange(*PORTS)
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            port: int = tcp.getsockname()[1]
             try:
+                tcp.bind(("127.0.0.1", port))
                 udp.bind(("127.0.0.1", port))
             except OSError:
                 continue
