@@ -16,7 +16,8 @@ from boreas.domain.deployments import Deployment
 from boreas.domain.errors import NotFound
 from boreas.domain.events import Changed
 from boreas.domain.ids import DeploymentId, EnvironmentId, TaskId
-from boreas.domain.permissions import Permission
+from boreas.domain.permissions import Permission, Role
+from boreas.engine import people
 from boreas.engine.snapshot import Decision
 from boreas.runtime.ports import CHANNEL_CHANGED, CHANNEL_DUE
 from boreas.server.auth.callers import Caller
@@ -42,10 +43,17 @@ class Act:
     why: str = ""
     task_id: str | None = None
     target_id: str | None = None
+    approves: bool = False
+    """It is a yes to an approval: the environment may want it of certain people only."""
 
-    async def check(self, tx: Transaction, deployment_id: DeploymentId) -> None:
+    async def check(self, tx: Transaction, deployment: Deployment) -> None:
         """The caller may do this now, whatever was true when the request came in."""
-        await check_thing(tx, self.caller, self.permissions, "deployment_id", deployment_id)
+        await check_thing(tx, self.caller, self.permissions, "deployment_id", deployment.id)
+        if self.approves:
+            user = self.caller.user.id
+            standing = await tx.members.standing(user, deployment.project_id)
+            role = Role.OWNER if standing.is_admin else standing.role
+            people.require_approver(deployment, self.caller.name, role)
 
     async def note(self, tx: Transaction, before: Deployment, after: Deployment) -> None:
         """Write down what was done."""
@@ -137,7 +145,7 @@ async def grant_in(
 ) -> Decision:
     """Carry out a wish in a transaction that does more; the caller wakes the loop after it."""
     before = await locked(tx, deployment_id)
-    await act.check(tx, deployment_id)
+    await act.check(tx, before)
     decision = await wish(tx, before, now)
     if decision.next is not before:
         await _save(tx, before, decision, now)

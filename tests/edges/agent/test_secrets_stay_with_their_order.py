@@ -77,9 +77,7 @@ async def test_reasons_and_results_are_masked_before_they_are_journalled(bench, 
     class Talkative:
         async def stage(self, bench) -> VerbOutcome:
             await bench.say(f"logging in with {TOKEN}")
-            _, said = await bench.probe(
-                ("cat", "/proc/self/environ"), at_most=5, tell_secrets=True
-            )
+            _, said = await bench.probe(("cat", "/proc/self/environ"), at_most=5, tell_secrets=True)
             return VerbOutcome(ok=True, result={"url": f"https://x:{TOKEN}@host", "env": [said]})
 
         async def activate(self, bench) -> VerbOutcome:

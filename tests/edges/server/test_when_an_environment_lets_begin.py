@@ -1,10 +1,13 @@
 """Windows, the manual lock and approvers of an environment; times of a deployment."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
+
+from boreas.engine.decide import decide
 
 OFFICE = {
     "name": "office hours",
@@ -24,6 +27,37 @@ def a_freeze(services: Any, **changes: Any) -> dict[str, Any]:
         "starts_at": (now - timedelta(hours=1)).isoformat(),
         "ends_at": (now + timedelta(hours=1)).isoformat(),
     } | changes
+
+
+@pytest.fixture
+def member(
+    admin: httpx.AsyncClient, connect: Any, site: Any
+) -> Callable[[str, str], Awaitable[httpx.AsyncClient]]:
+    """Makes a user with a role in the site's project, and signs them in."""
+
+    async def join(name: str, role: str) -> httpx.AsyncClient:
+        who = {"username": name, "password": "correct horse battery"}
+        made = await admin.post("/api/release/users", json=who)
+        assert made.status_code == 201, made.text
+        path = f"/api/release/projects/{site.project}/members"
+        joined = await admin.post(path, json={"user": name, "role": role})
+        assert joined.status_code == 201, joined.text
+        client: httpx.AsyncClient = connect(origin="http://boreas.test")
+        answer = await client.post("/api/release/login", json=who)
+        assert answer.status_code == 200, answer.text
+        return client
+
+    return join
+
+
+async def look(services: Any, deployment_id: str) -> None:
+    """What the runtime's loop would do now."""
+    now = services.clock.now()
+    async with services.store.transaction() as tx:
+        await tx.work.claim([deployment_id])
+        snapshot = (await tx.work.load([deployment_id], now))[deployment_id].snapshot
+        decision = decide(snapshot, now)
+        await tx.work.save(snapshot.deployment, decision.next, wake_at=None, now=now)
 
 
 def path_of(site: Any) -> str:
@@ -168,3 +202,37 @@ async def test_what_expires_before_it_begins_is_refused(
 
     assert answer.status_code == 422
     assert "expireAt is not after deployAt" in answer.text
+
+
+async def test_a_window_is_passed_by_who_may_override_and_only_with_a_reason(
+    admin: httpx.AsyncClient, deploy: Any, site: Any, services: Any
+) -> None:
+    await admin.patch(path_of(site), json={"windows": [a_freeze(services)]})
+    found = await deploy()
+    path = f"/api/v1/deployments/{found['id']}/skip-window"
+
+    without = await admin.post(path, json={})
+    first = await admin.post(path, json={"reason": "the shop is down"})
+    second = await admin.post(path, json={"reason": "again"})
+
+    assert without.status_code == 422
+    assert first.status_code == 200, first.text
+    assert first.json()["windowSkip"]["reason"] == "the shop is down"
+    assert second.status_code == 409
+
+
+async def test_only_the_named_approvers_agree(
+    admin: httpx.AsyncClient, member: Any, deploy: Any, site: Any, services: Any
+) -> None:
+    policy = {"users": ["carl"]}
+    await admin.patch(path_of(site), json={"approval_policy": policy})
+    found = await deploy(manualApproval=True)
+    await look(services, found["id"])
+    path = f"/api/v1/deployments/{found['id']}/confirm"
+    mary, carl = await member("mary", "maintainer"), await member("carl", "maintainer")
+
+    refused, agreed = await mary.post(path), await carl.post(path)
+
+    assert refused.status_code == 403
+    assert "Only carl may approve here; mary is not among them" in refused.text
+    assert agreed.status_code == 200, agreed.text

@@ -16,7 +16,7 @@ from boreas.engine.snapshot import Decision, ReleaseView
 from boreas.engine.successor import NewDeployment
 from boreas.server.auth.permits import Deployer, Overrider
 from boreas.server.creation import Creating, Creation
-from boreas.server.deployment_bodies import CancelBody, CommentBody
+from boreas.server.deployment_bodies import CancelBody, CommentBody, SkipWindowBody
 from boreas.server.deployment_views import DeploymentDetailView, detail_view
 from boreas.server.promotion import refuse_blocked
 from boreas.server.services import ServiceBundle, Services
@@ -60,7 +60,7 @@ async def confirm_deployment(
     deployment_id: DeploymentId, caller: Deployer, services: Services, body: Comment = None
 ) -> DeploymentDetailView:
     """Agree to the approval that is waited for; who and when are recorded."""
-    act = Act(caller=caller, action="deployment.confirm", why=_said(body))
+    act = Act(caller=caller, action="deployment.confirm", why=_said(body), approves=True)
     return await _granted(
         services, deployment_id, act, answering(people.confirm, body, caller.name)
     )
@@ -94,6 +94,25 @@ async def resume_deployment(
     act = Act(caller=caller, action="deployment.resume")
     return await _granted(
         services, deployment_id, act, lambda it, now: people.resume(it, caller.name, now=now)
+    )
+
+
+@router.post("/skip-window")
+async def skip_window(
+    deployment_id: DeploymentId, caller: Overrider, services: Services, body: SkipWindowBody
+) -> DeploymentDetailView:
+    """Let it pass the environment's windows, this once; who and why are recorded."""
+    act = Act(
+        caller=caller,
+        action="deployment.skip_window",
+        permissions=(Permission.OVERRIDE,),
+        why=body.reason,
+    )
+    return await _granted(
+        services,
+        deployment_id,
+        act,
+        lambda it, now: people.skip_window(it, caller.name, now=now, reason=body.reason),
     )
 
 
@@ -200,9 +219,9 @@ class _Succession:
 
     async def create(self, tx: Transaction, finished_id: DeploymentId) -> DeploymentDetailView:
         now = self._services.clock.now()
-        await self.act.check(tx, finished_id)
         loaded = await load(tx, self._services, finished_id)
         snapshot = loaded.snapshot
+        await self.act.check(tx, snapshot.deployment)
         new = NewDeployment(
             id=DeploymentId(self._services.ids("dep")),
             number=0,

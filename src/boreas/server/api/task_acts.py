@@ -44,7 +44,7 @@ async def confirm_task(
     """Agree to the approval that this task waits for."""
     wish = answering(people.confirm, body, caller.name, task_id)
     why = "" if body is None else body.comment
-    act = Act(caller=caller, action="task.confirm", task_id=task_id, why=why)
+    act = Act(caller=caller, action="task.confirm", task_id=task_id, why=why, approves=True)
     return await _granted(services, deployment_id, act, wish)
 
 
