@@ -1,6 +1,6 @@
 """A gateway on real QUIC over the in-memory store, and agents that speak its protocol by hand."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,6 +21,8 @@ from boreas.server.gateway.files import OrderFiles
 from boreas.server.gateway.gateway import Gateway
 from boreas.server.gateway.parts import GatewayParts
 from boreas.server.gateway.places import Places
+from boreas.server.gateway.ports import Registry, Secrets
+from boreas.server.gateway.secrecy import NoVault, Secrecy
 from boreas.server.log_keeper import LogKeeper
 from boreas.server.registry import StoreRegistry
 from boreas.server.task_files import TaskFiles
@@ -75,7 +77,13 @@ class AgentByHand:
 class House:
     """The server's side: gateway, loop, logs, store."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        make_places: Callable[[Registry], Places] = Places,
+        secrets: Secrets | None = None,
+    ) -> None:
         self.directory = directory
         self.clock = SystemClock()
         self.store = MemoryStore()
@@ -87,7 +95,7 @@ class House:
         self.loop = Loop(store=self.store, membership=membership, clock=self.clock)
         self.authority = CertificateAuthority.open(directory / "pki", self.clock.now())
         registry = StoreRegistry(self.store)  # type: ignore[arg-type]  # the double
-        places = Places(registry)
+        places = self.places = make_places(registry)
         self.keeper = LogKeeper(
             logs=self.logs,
             store=self.store,
@@ -103,6 +111,7 @@ class House:
             files=OrderFiles(TaskFiles(directory / "files"), places),
             authority=self.authority,
             clock=self.clock,
+            secrecy=Secrecy(secrets or NoVault(), self.clock),
         )
         self.gateway = Gateway(parts=parts, server_id=SERVER, store=self.store)
         self.address = ""
