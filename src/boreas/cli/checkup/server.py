@@ -25,6 +25,7 @@ async def check_server(client: Client, clock: Clock) -> AsyncIterator[Finding]:
     yield await _ready(client)
     yield _clock(date, clock.now())
     yield await _caller(client)
+    yield await _audit(client)
 
 
 async def _ready(client: Client) -> Finding:
@@ -50,3 +51,15 @@ async def _caller(client: Client) -> Finding:
     except Failure as failure:
         return note("sign-in", failure.message, failure.mend)
     return good("sign-in", f"you are {me.get('username', 'known')}")
+
+
+async def _audit(client: Client) -> Finding:
+    """The chain of the audit trail, from its first entry; only an admin may ask."""
+    try:
+        found = await client.get(f"{RELEASE}/audit/verify")
+    except Failure as failure:
+        return note("audit trail", f"not looked at: {failure.message}", "sign in as an admin")
+    if not found["holds"]:
+        mend = "somebody wrote into the database by hand; compare it with a backup"
+        return bad("audit trail", str(found["problem"]), mend)
+    return good("audit trail", f"{found['entries']} entries hold, the last is {found['head']}")
