@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from boreas.domain.deployments import IN_FLIGHT
+from boreas.domain.deployments import IN_FLIGHT, Deployment, Execution
 from boreas.domain.ids import AgentId, ExecutionId, OrderId, ServerId, TargetId
 from boreas.domain.outbox import OutboxKind, OutboxRow, Place
 from boreas.kit.clock import Clock
@@ -179,11 +179,20 @@ class MemoryLinks:
                 task_id=execution.task_id,
                 target=self._target_name(execution.target_id),
                 agent_id=execution.agent_id,
+                **self._needs(execution, row.deployment),
             )
             for execution_deployment, row in self._draft.deployments.items()
             for execution in row.deployment.executions
             if execution.id in ids
         }
+
+    def _needs(self, execution: Execution, deployment: Deployment) -> dict[str, Any]:
+        """The secrets of its order."""
+        release = self._draft.releases.get(execution.release_id) if execution.release_id else None
+        if release is None:
+            return {"secret_variables": deployment.variables.secret}
+        body = release.body
+        return {"secret_variables": body.variables.secret, "credentials": body.credentials}
 
     def _target_name(self, target_id: TargetId) -> str:
         target = self._draft.shelf("targets").get(target_id)

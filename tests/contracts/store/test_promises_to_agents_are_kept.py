@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 
+from boreas.domain.delivery import CredentialUse
 from boreas.domain.deployments import ExecutionState
 from boreas.domain.ids import ExecutionId
 from boreas.domain.outbox import OutboxKind, OutboxRow
+from boreas.domain.secrets import SecretRef
+from boreas.domain.variables import VariableSnapshot
 
 
 def promise(deployment, ordinal, *, kind=OutboxKind.ORDER, body=b"\x00\xffbody"):
@@ -102,6 +105,37 @@ async def test_the_fence_only_grows(scene):
             drawn += [await tx.work.next_fence(), await tx.work.next_fence()]
 
     assert drawn == sorted(set(drawn))
+
+
+async def test_an_execution_says_which_secrets_its_order_has(scene):
+    of_release, of_project = (
+        SecretRef(owner_id="a", revision=2),
+        SecretRef(owner_id="b", revision=1),
+    )
+    git = CredentialUse(credential_id="c", type="ssh", ref=SecretRef(owner_id="c", revision=3))
+    deployment, (release,), views = scene.draft()
+    release = replace(
+        release,
+        variables=VariableSnapshot(secret={"TOKEN": of_release}),
+        credentials={"git": git},
+    )
+    first, second, *_ = deployment.executions
+    alone = replace(second, release_id=None)
+    deployment = replace(
+        deployment,
+        executions=(first, alone),
+        variables=VariableSnapshot(secret={"OTHER": of_project}),
+    )
+    async with scene.store.transaction() as tx:
+        await tx.deployments.create(deployment, [release], views, wake_at=None)
+
+    async with scene.store.reading() as tx:
+        places = await tx.links.places([first.id, alone.id])
+
+    assert places[first.id].secret_variables == {"TOKEN": of_release}
+    assert places[first.id].credentials == {"git": git}
+    assert places[alone.id].secret_variables == {"OTHER": of_project}
+    assert not places[alone.id].credentials
 
 
 async def test_an_execution_says_where_it_belongs(scene):
