@@ -38,6 +38,7 @@ class FakeServer:
     logs: dict[str, list[Json]] = field(default_factory=dict)
     asked: list[tuple[str, str, Json]] = field(default_factory=list)
     refusals: dict[tuple[str, str], tuple[int, Json]] = field(default_factory=dict)
+    chain: Json = field(default_factory=lambda: {"holds": True, "entries": 3, "head": "ab"})
     websocket: bool = True
     page_size: int = 500
     url: str = ""
@@ -95,6 +96,8 @@ class FakeServer:
             return web.json_response({"id": "tok_1", "token": TOKEN}, status=201)
         if place == "me":
             return web.json_response({"username": "ada"})
+        if place == "audit/verify":
+            return web.json_response(self.chain)
         if place == "agents/enroll-tokens":
             return web.json_response({"id": "enr_1", "token": "boreas1.x", **body}, status=201)
         return self.objects_at(request, place, body)
