@@ -41,6 +41,8 @@ class Compiled:
     tasks: tuple[TaskRequest, ...]
     stages: tuple[Stage, ...]
     notes: tuple[str, ...] = ()
+    origins: Mapping[TaskId, str] = field(default_factory=dict)
+    """By task: the id of the template's task that it was made of."""
 
 
 def compile_template(
@@ -63,7 +65,12 @@ def compile_template(
     spread.check_graph(tasks, must_in_order)
     if spread.problems:
         raise refused(spread.problems)
-    return Compiled(tasks=tuple(tasks), stages=template.stages, notes=tuple(spread.notes(tasks)))
+    return Compiled(
+        tasks=tuple(tasks),
+        stages=template.stages,
+        notes=tuple(spread.notes(tasks)),
+        origins=spread.origins(),
+    )
 
 
 @dataclass(slots=True)
@@ -258,6 +265,10 @@ class _Spread:
             condition = task.conditions[-1]
             mend = f"add `needs: [{names}]`, or put the task into a later stage"
             self._note(condition.place, condition.path, problem, mend)
+
+    def origins(self) -> Mapping[TaskId, str]:
+        """By task: the template's task."""
+        return {task_id: task.id for task_id, task in self._origin.items()}
 
     def notes(self, tasks: Sequence[TaskRequest]) -> Iterator[str]:
         """What is legal and perhaps not meant."""

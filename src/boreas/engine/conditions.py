@@ -18,6 +18,8 @@ from boreas.engine.attempts import latest
 from boreas.engine.graph import Graph
 
 Facts = Mapping[str, Any]
+"""Texts by their whole name (`version.name`); `variables`; `applications`, by id, with their own
+facts and variables; `given`: variables of this deployment alone, which win over all others."""
 Result = dict[str, Any]
 
 
@@ -154,6 +156,24 @@ def judged(
     return Verdict(holds=holds, because=f"the condition `{condition.text}` is {met}{words}")
 
 
+def kept_of(facts: Facts, texts: Iterable[str]) -> dict[str, Any]:
+    """The facts with only those variables that the texts name; all, if they ask for all."""
+    asked = [it for text in texts for it in cel_texts.asked_in(text) if it.root == "variables"]
+    names = {it.parts[0] for it in asked if it.parts}
+    if any(not it.parts for it in asked):
+        return dict(facts)
+
+    def few(found: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: text for name, text in found.items() if name in names}
+
+    applications = {
+        id_: {**own, "variables": few(own.get("variables", {}))}
+        for id_, own in facts.get("applications", {}).items()
+    }
+    kept = {name: few(facts[name]) for name in ("variables", "given") if name in facts}
+    return {**facts, **kept, **({"applications": applications} if applications else {})}
+
+
 def visible(facts: Facts, application_id: ApplicationId | None) -> dict[str, Any]:
     """The facts that a condition of this application sees; what is not known is empty."""
     texts = {name: str(facts.get(name) or "") for name in cel_texts.FACTS}
@@ -161,7 +181,11 @@ def visible(facts: Facts, application_id: ApplicationId | None) -> dict[str, Any
     if application_id is not None:
         own = facts.get("applications", {}).get(application_id, {})
         texts |= {name: str(own.get(name) or "") for name in cel_texts.OF_APPLICATION}
-    variables = {**facts.get("variables", {}), **own.get("variables", {})}
+    variables = {
+        **facts.get("variables", {}),
+        **own.get("variables", {}),
+        **facts.get("given", {}),
+    }
     return {**texts, "variables": variables}
 
 

@@ -147,10 +147,12 @@ def refuse_bad_plan(
 def facts_for(
     requests: Sequence[TaskRequest], ground: Ground, *, kind: str, by: str
 ) -> Mapping[str, Any]:
-    """What the conditions of these tasks may ask; nothing is kept where there are none."""
-    if all(wanted.when is None for wanted in requests):
+    """What the conditions of these tasks ask for; nothing is kept where there are none."""
+    texts = [wanted.when.text for wanted in requests if wanted.when is not None]
+    if not texts:
         return {}
-    return {"trigger.kind": str(kind), "trigger.by": by, **ground.facts}
+    every = {"trigger.kind": str(kind), "trigger.by": by, **ground.facts}
+    return conditions.kept_of(every, texts)
 
 
 def _refuse_unknown_order(request: DeploymentRequest, ground: Ground) -> None:

@@ -17,7 +17,9 @@ from boreas.domain.file_names import is_file_name
 from boreas.domain.ids import ApplicationId, TaskId
 from boreas.domain.reading import plain_text
 from boreas.domain.variables import name_problem, value_problem
-from boreas.domain.workflow import TaskRequest, TaskType
+from boreas.domain.workflow import Bad, Condition, Retry, TaskRequest, TaskType
+from boreas.domain.workflows.reading import MOST_REPETITIONS
+from boreas.engine import conditions
 from boreas.server.bodies import Flag, Name, Text, V1Body, Whole
 from boreas.server.strategy_bodies import StrategyBody
 from boreas.server.window_bodies import UtcMoment
@@ -112,9 +114,17 @@ READ_ONLY = frozenset(
         "blueGreen",
         "firstDeployment",
         "application",
+        "skipped",
     }
 )
 """What the server answers about a task; sent back unread, so that what was got can be put."""
+
+
+class RetryBody(V1Body):
+    """A failed attempt is repeated so many times, after so many seconds."""
+
+    count: Whole = Field(ge=1, le=MOST_REPETITIONS)
+    delay: float = Field(default=0.0, ge=0, le=31_536_000)
 
 
 class TaskFields(V1Body):
@@ -130,6 +140,12 @@ class TaskFields(V1Body):
     payload: Payload = Field(default_factory=dict)
     require_confirm: Flag = False
     timeout_seconds: Timeout | None = None
+    stage: Whole | None = Field(
+        default=None, ge=1, le=1000, description="The place of its stage, from 1."
+    )
+    when: str | None = Field(default=None, max_length=5000, description="A CEL condition.")
+    retry: RetryBody | None = None
+    continue_on: list[Bad] = Field(default_factory=list, max_length=10)
 
     @model_validator(mode="before")
     @classmethod
@@ -173,11 +189,30 @@ class DeploymentBody(V1Body):
     expire_at: UtcMoment | None = None
     dry_run: Flag = False
     override: OverrideBody | None = None
+    workflow_id: str | None = Field(
+        default=None, max_length=200, description="Id or name of a workflow to make the tasks of."
+    )
+    workflow_version: Whole | None = Field(default=None, ge=1)
+    variables: dict[str, str] = Field(
+        default_factory=dict,
+        max_length=200,
+        description="In place of the workflow's own variables, for this deployment alone.",
+    )
 
     @model_validator(mode="after")
     def _can_begin(self) -> Self:
         if self.deploy_at and self.expire_at and self.expire_at <= self.deploy_at:
             raise ValueError("expireAt is not after deployAt; write a later one")
+        return self
+
+    @model_validator(mode="after")
+    def _one_source_of_tasks(self) -> Self:
+        if self.workflow_id is not None and self.tasks is not None:
+            raise ValueError("has `tasks` beside `workflowId`; leave one of them out")
+        if self.workflow_id is None and (self.workflow_version or self.variables):
+            raise ValueError(
+                "has `workflowVersion` or `variables` without a workflow; write `workflowId`"
+            )
         return self
 
 
@@ -258,7 +293,19 @@ def new_task_request(
         payload=body.payload,
         require_confirm=body.require_confirm,
         timeout_seconds=body.timeout_seconds,
+        stage=None if body.stage is None else body.stage - 1,
+        when=_condition(body.when),
+        retry=_retry(body),
+        continue_on=tuple(dict.fromkeys(body.continue_on)),
     )
+
+
+def _condition(text: str | None) -> Condition | None:
+    return conditions.bound(text) if text and text.strip() else None
+
+
+def _retry(body: TaskFields) -> Retry | None:
+    return None if body.retry is None else Retry(count=body.retry.count, delay=body.retry.delay)
 
 
 def _usual_id(body: NewTaskBody, place: str) -> str:
@@ -304,4 +351,18 @@ def placed_task_request(
         timeout_seconds=(
             body.timeout_seconds if "timeout_seconds" in given_names else present.timeout_seconds
         ),
+        **_placed_rules(body, present),
     )
+
+
+def _placed_rules(body: TaskFields, present: Task) -> dict[str, Any]:
+    """What a workflow template says of a task besides; a text that stays keeps what it means."""
+    given = body.model_fields_set
+    stage = None if body.stage is None else body.stage - 1
+    same_text = present.when is not None and body.when == present.when.text
+    return {
+        "stage": stage if "stage" in given else present.stage,
+        "when": _condition(body.when) if "when" in given and not same_text else present.when,
+        "retry": _retry(body) if "retry" in given else present.retry,
+        "continue_on": tuple(body.continue_on) if "continue_on" in given else present.continue_on,
+    }

@@ -63,6 +63,7 @@ class GateView(V1View):
     state: str
     task_id: str | None
     step: int | None
+    stage: int | None
     opened_at: Moment
     expires_at: Moment
     closed_at: Moment | None
@@ -87,6 +88,8 @@ class ExecutionView(V1View):
     completed_at: Moment | None
     reason: str | None
     ignored: bool
+    not_before: Moment | None
+    outputs: dict[str, str] | None
 
 
 class BatchView(V1View):
@@ -96,6 +99,28 @@ class BatchView(V1View):
     step: int
     target_ids: list[str]
     targets: list[str]
+
+
+class RetryView(V1View):
+    """How often a failed attempt is repeated, after so many seconds."""
+
+    count: int
+    delay: float
+
+
+class StageView(V1View):
+    """A stage of the deployment; tasks name it by its place, from 1."""
+
+    name: str
+    approval: bool
+
+
+class WorkflowRefView(V1View):
+    """The workflow, and which of its versions, that the tasks were made of."""
+
+    id: str
+    name: str
+    version: int
 
 
 class TaskView(V1View):
@@ -115,6 +140,11 @@ class TaskView(V1View):
     confirmed_by: str | None
     confirmed_at: Moment | None
     timeout_seconds: float | None
+    stage: int | None
+    when: str | None
+    retry: RetryView | None
+    continue_on: list[str]
+    skipped: bool
     reason: str | None
     created_at: Moment
     updated_at: Moment
@@ -178,6 +208,8 @@ class DeploymentView(V1View):
     rollback_of: str | None
     retry_of: str | None
     superseded_by: str | None
+    workflow: WorkflowRefView | None
+    stages: list[StageView]
     deploy_at: Moment | None
     expire_at: Moment | None
     window_skip: WindowSkipView | None
@@ -277,12 +309,21 @@ def _header(deployment: Deployment, names: Names, now: datetime) -> dict[str, An
         "deploy_at": deployment.deploy_at,
         "expire_at": deployment.expire_at,
         "window_skip": _window_skip_view(deployment.window_skip),
+        "workflow": _workflow(deployment),
+        "stages": [StageView(name=it.name, approval=it.approval) for it in deployment.stages],
         "gates": [gate_view(gate) for gate in deployment.gates],
     }
 
 
 def _window_skip_view(skip: WindowSkip | None) -> WindowSkipView | None:
     return None if skip is None else WindowSkipView(by=skip.by, at=skip.at, reason=skip.reason)
+
+
+def _workflow(deployment: Deployment) -> WorkflowRefView | None:
+    found = deployment.workflow
+    if found is None:
+        return None
+    return WorkflowRefView(id=found.id, name=found.name, version=found.version)
 
 
 def _identity(deployment: Deployment, names: Names) -> dict[str, Any]:
@@ -332,6 +373,7 @@ def asks_people(deployment: Deployment) -> bool:
         deployment.manual_approval
         or any(step.approval and step.answer is None for step in deployment.strategy.steps)
         or any(task.require_confirm for task in deployment.tasks)
+        or any(stage.approval for stage in deployment.stages)
         or any(gate.state is GateState.OPEN for gate in deployment.gates)
     )
 
@@ -361,6 +403,7 @@ def gate_view(gate: Gate) -> GateView:
         state=gate.state,
         task_id=gate.task_id,
         step=gate.step,
+        stage=None if gate.stage is None else gate.stage + 1,
         opened_at=gate.opened_at,
         expires_at=gate.expires_at,
         closed_at=gate.closed_at,
@@ -396,6 +439,15 @@ def task_view(
         confirmed_by=task.confirmed_by,
         confirmed_at=task.confirmed_at,
         timeout_seconds=task.timeout_seconds,
+        stage=None if task.stage is None else task.stage + 1,
+        when=None if task.when is None else task.when.text,
+        retry=(
+            None
+            if task.retry is None
+            else RetryView(count=task.retry.count, delay=task.retry.delay)
+        ),
+        continue_on=list(task.continue_on),
+        skipped=task.skipped,
         reason=task.reason or (reason if task.state is TaskState.BLOCKED else None),
         created_at=task.created_at,
         updated_at=task.updated_at,
@@ -438,6 +490,8 @@ def execution_view(execution: Execution, names: Names) -> ExecutionView:
         completed_at=execution.completed_at,
         reason=execution.reason,
         ignored=execution.ignored,
+        not_before=execution.not_before,
+        outputs=None if execution.outputs is None else dict(execution.outputs),
     )
 
 

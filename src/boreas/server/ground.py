@@ -6,6 +6,7 @@ happens to the application or the version.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from boreas.domain.deployments import Deployment
 from boreas.domain.errors import NotFound, invalid
@@ -20,6 +21,7 @@ from boreas.domain.workflow import TaskRequest, TaskType
 from boreas.engine.plan import Ground, PlannedApplication
 from boreas.engine.snapshot import ReleaseView, Rules, rules_of
 from boreas.server.auth.callers import Caller
+from boreas.server.condition_facts import facts_about, facts_of_application
 from boreas.server.deployment_bodies import ApplicationNames, ids_by_name
 from boreas.server.deployment_views import Names
 from boreas.server.named_credentials import credentials_for
@@ -116,7 +118,12 @@ async def freeze(
         for it in await tx.environments.live(site.environment.id)
     }
     return Frozen(
-        ground=Ground(applications=planned, targets=targets, live=live),
+        ground=Ground(
+            applications=planned,
+            targets=targets,
+            live=live,
+            facts=facts_of(site, levels.snapshot(), releases),
+        ),
         releases=releases,
         variables=levels.snapshot(),
         rules=rules_of(site.environment),
@@ -128,6 +135,17 @@ async def freeze(
             agents={id_: it.name for id_, it in agents.items() if it is not None},
         ),
     )
+
+
+def facts_of(
+    site: Site, variables: VariableSnapshot, releases: Sequence[ReleaseBody]
+) -> Mapping[str, Any]:
+    """What conditions may ask about this deployment; secrets are not among it."""
+    return {
+        **facts_about(site.version, site.environment),
+        "variables": variables.plain,
+        "applications": {it.application_id: facts_of_application(it) for it in releases},
+    }
 
 
 def release_id_of(deployment_id: DeploymentId, application_id: ApplicationId) -> ReleaseId:
@@ -218,4 +236,19 @@ async def ground_of(tx: Transaction, deployment: Deployment) -> Ground:
     )
     live = await tx.environments.live(deployment.environment_id)
     by_place = {(it.application_id, it.target_id): it for it in live}
-    return Ground(applications=planned, targets=targets, live=by_place)
+    facts = await _facts_now(tx, deployment, list(ids.values()))
+    return Ground(applications=planned, targets=targets, live=by_place, facts=facts)
+
+
+async def _facts_now(
+    tx: Transaction, deployment: Deployment, release_ids: Sequence[ReleaseId]
+) -> Mapping[str, Any]:
+    """For a condition that is added later: variables as they were frozen."""
+    version = await tx.versions.get(deployment.version_id)
+    environment = await tx.environments.get(deployment.environment_id)
+    bodies = await tx.releases.bodies(list(release_ids))
+    return {
+        **facts_about(version, environment),
+        "variables": deployment.variables.plain,
+        "applications": {it.application_id: facts_of_application(it) for it in bodies.values()},
+    }

@@ -23,6 +23,8 @@ from boreas.server.api import (
     users,
     variables,
     versions,
+    workflow_previews,
+    workflows,
 )
 
 ROUTERS = (
@@ -49,4 +51,6 @@ ROUTERS = (
     logs.router,
     files.router,
     audit.router,
+    workflow_previews.router,
+    workflows.router,
 )

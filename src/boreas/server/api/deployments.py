@@ -1,24 +1,20 @@
 """Deployments: asked for, planned, listed, looked at, explained."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
 from boreas.domain.deployments import Deployment, DeploymentState
-from boreas.domain.fleet import AgentView as AgentSeen
-from boreas.domain.ids import AgentId, ApplicationId, DeploymentId
+from boreas.domain.ids import DeploymentId
 from boreas.engine.explain import explain, reasons
-from boreas.engine.plan import DeploymentRequest, lay_out
 from boreas.engine.preview import plan_preview
+from boreas.server.asking import agents_of, asked_for
 from boreas.server.auth.callers import AnyUser, Caller, checks_itself
 from boreas.server.auth.permits import DEPLOYING, Seer, check_thing
 from boreas.server.bodies import V1Page, V1View
 from boreas.server.creation import Creating
 from boreas.server.deployment_bodies import (
     DeploymentBody,
-    application_named,
-    new_task_requests,
 )
 from boreas.server.deployment_views import (
     DeploymentDetailView,
@@ -30,14 +26,12 @@ from boreas.server.deployment_views import (
     event_view,
     reason_view,
 )
-from boreas.server.ground import Frozen, Site, freeze, read_site
 from boreas.server.paging import USUAL, Cursor, Limit
 from boreas.server.plan_inputs import read_inputs
 from boreas.server.plan_views import PlanView, plan_view
 from boreas.server.promotion import enforce
 from boreas.server.services import ServiceBundle, Services
 from boreas.server.showing import load, shown, shown_list
-from boreas.server.strategy_bodies import strategy_of
 from boreas.server.wishes import announce
 from boreas.store import SqlTransaction as Transaction
 from boreas.store.history import Wanted
@@ -62,14 +56,17 @@ async def create_deployment(
     # Laid out before the transaction: thousands of tasks must not keep other writers waiting.
     # What is removed meanwhile makes `create` refuse.
     async with services.store.reading() as tx:
-        request, frozen = await _asked(tx, body, caller, services)
-    deployment = lay_out(request, frozen.ground, now)
+        asked = await asked_for(tx, body, caller, services)
+    request, frozen = asked.request, asked.frozen
+    deployment = asked.laid_out(now)
     view = detail_view(deployment, frozen.names, now, {}, frozen.releases)
 
     async def make(tx: Transaction) -> DeploymentDetailView:
         await check_thing(tx, caller, DEPLOYING, "environment_id", request.environment_id)
         await enforce(tx, caller, deployment, body.override)
         stored = await tx.deployments.create(deployment, frozen.releases, frozen.views, wake_at=now)
+        if asked.used is not None:
+            await tx.workflows.keep_copy(stored.id, asked.used.origin, asked.used.text)
         await tx.audit.note(
             caller,
             "deployment.create",
@@ -103,9 +100,9 @@ def _said_of(deployment: Deployment, names: Names) -> dict[str, Any]:
 async def _dry_run(body: DeploymentBody, caller: Caller, services: ServiceBundle) -> Response:
     now = services.clock.now()
     async with services.store.reading() as tx:
-        request, frozen = await _asked(tx, body, caller, services)
-        deployment = lay_out(request, frozen.ground, now)
-        agents = await _agents_of(tx, frozen)
+        asked = await asked_for(tx, body, caller, services)
+        frozen, deployment = asked.frozen, asked.laid_out(now)
+        agents = await agents_of(tx, frozen)
         live = {it.release_id for it in frozen.ground.live.values() if it.release_id}
         releases = await tx.deployments.release_views(live)
         inputs = await read_inputs(tx, deployment, frozen)
@@ -114,62 +111,6 @@ async def _dry_run(body: DeploymentBody, caller: Caller, services: ServiceBundle
     view = plan_view(deployment, frozen.ground, preview, frozen.names, versions)
     view = view.model_copy(update=inputs)
     return Response(view.model_dump_json(by_alias=True), media_type="application/json")
-
-
-async def _agents_of(tx: Transaction, frozen: Frozen) -> dict[AgentId, AgentSeen]:
-    found = {}
-    for agent_id in {target.agent_id for target in frozen.ground.targets}:
-        agent = await tx.agents.find(agent_id)
-        if agent is not None:
-            found[agent_id] = AgentSeen(
-                id=agent.id,
-                name=agent.name,
-                online=agent.online,
-                revoked=agent.revoked_at is not None,
-            )
-    return found
-
-
-async def _asked(
-    tx: Transaction, body: DeploymentBody, caller: Caller, services: ServiceBundle
-) -> tuple[DeploymentRequest, Frozen]:
-    """The engine's request, on ground that was read in this transaction."""
-    site = await read_site(tx, caller, body.version_id, body.environment_id)
-    names = site.ids_by_name
-    deployment_id = DeploymentId(services.ids("dep"))
-    tasks = None if body.tasks is None else new_task_requests(body.tasks, names)
-    frozen = await freeze(tx, site, _chosen(body, site), deployment_id, tasks)
-    in_order = tuple(
-        application_named(names, given, f"mustInOrder[{index}]")
-        for index, given in enumerate(body.must_in_order)
-    )
-    request = DeploymentRequest(
-        id=deployment_id,
-        number=0,
-        project_id=site.version.project_id,
-        environment_id=site.environment.id,
-        version_id=site.version.id,
-        created_by=caller.name,
-        strategy=strategy_of(body.strategy),
-        must_in_order=in_order,
-        manual_approval=body.manual_approval,
-        approval_policy=site.environment.approval_policy,
-        tasks=tasks,
-        variables=frozen.variables,
-        started=body.auto_start,
-        deploy_at=body.deploy_at,
-        expire_at=body.expire_at,
-    )
-    return request, frozen
-
-
-def _chosen(body: DeploymentBody, site: Site) -> Sequence[ApplicationId]:
-    if body.application_ids is None:
-        return [application.id for application in site.applications]
-    return [
-        application_named(site.ids_by_name, given, f"applicationIds[{index}]")
-        for index, given in enumerate(body.application_ids)
-    ]
 
 
 @router.get("")

@@ -89,6 +89,33 @@ async def replace_workflow(
     return WorkflowSaved(revision=decision.next.workflow_revision)
 
 
+class WorkflowCopyView(V1View):
+    """The template that the tasks were made of, as it was then; null where there was none."""
+
+    workflow_id: str | None
+    workflow_version: int | None
+    name: str | None
+    text: str | None
+    revision: int
+
+
+@router.get("/workflow")
+async def show_workflow_copy(
+    deployment_id: DeploymentId, caller: Seer, services: Services
+) -> WorkflowCopyView:
+    """The copy of the workflow that the deployment took; `revision` grows as tasks are edited."""
+    async with services.store.reading() as tx:
+        deployment = await tx.deployments.get(deployment_id)
+        copy = await tx.workflows.copy_of(deployment_id)
+    return WorkflowCopyView(
+        workflow_id=None if copy is None else copy.workflow_id,
+        workflow_version=None if copy is None else copy.number,
+        name=None if deployment.workflow is None else deployment.workflow.name,
+        text=None if copy is None else copy.text,
+        revision=deployment.workflow_revision,
+    )
+
+
 @router.get("/tasks")
 async def list_tasks(
     deployment_id: DeploymentId, caller: Seer, services: Services
