@@ -51,6 +51,7 @@ VERBS: Final = {
     "environments": "environments",
     "targets": "targets",
     "versions": "versions",
+    "workflows": "workflows",
     "credentials": "credentials",
     "variables": "variables",
     "agents": "agents",

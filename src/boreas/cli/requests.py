@@ -40,6 +40,18 @@ ExpireOption = Annotated[
 ]
 
 
+WorkflowOption = Annotated[
+    str | None,
+    typer.Option(
+        "--workflow", "-w", metavar="NAME[@N]", help="Make the tasks of this workflow (version N)."
+    ),
+]
+VariablesOption = Annotated[
+    list[str] | None,
+    typer.Option("--var", metavar="NAME=VALUE", help="In place of the workflow's own value."),
+]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What a person asked to deploy, in names."""
@@ -55,6 +67,8 @@ class Wanted:
     approval_after_canary: bool = True
     at: str | None = None
     expire: str | None = None
+    workflow: str | None = None
+    variables: Sequence[str] = ()
 
 
 async def request_body(client: Client, wanted: Wanted) -> dict[str, Any]:
@@ -73,8 +87,42 @@ async def request_body(client: Client, wanted: Wanted) -> dict[str, Any]:
         "tasks": read_tasks(wanted.tasks) if wanted.tasks else None,
         "deployAt": wanted.at,
         "expireAt": wanted.expire,
+        **_workflow(wanted),
     }
     return {key: value for key, value in body.items() if value is not None}
+
+
+def _workflow(wanted: Wanted) -> dict[str, Any]:
+    if wanted.workflow is None:
+        return {"variables": pairs(wanted.variables)} if wanted.variables else {}
+    name, at, number = wanted.workflow.rpartition("@")
+    if not at or not number.isdigit():
+        name, number = wanted.workflow, ""
+    return {
+        "workflowId": name,
+        "workflowVersion": int(number) if number else None,
+        "variables": pairs(wanted.variables) or None,
+    }
+
+
+def pairs(words: Sequence[str] | None) -> dict[str, str]:
+    """`NAME=VALUE` words as a mapping."""
+    found: dict[str, str] = {}
+    for word in words or ():
+        name, equals, value = word.partition("=")
+        if not name or not equals:
+            raise usage(f"{word!r} has no value", mend="write NAME=VALUE")
+        found[name] = value
+    return found
+
+
+async def application_ids(
+    client: Client, project_id: object, wanted: Sequence[str]
+) -> list[str] | None:
+    """The ids of these applications; None if none was named."""
+    if not wanted:
+        return None
+    return _ids(await names.parts(client, project_id, "applications"), wanted)
 
 
 def _strategy(wanted: Wanted) -> Any:

@@ -19,7 +19,9 @@ from boreas.cli.requests import (
     InOrderOption,
     StrategyOption,
     TasksOption,
+    VariablesOption,
     Wanted,
+    WorkflowOption,
     request_body,
 )
 from boreas.cli.verbs import Session, new_app, verb
@@ -41,6 +43,8 @@ async def deploy(  # noqa: PLR0913 - a command line's options are its signature
     in_order: InOrderOption = None,
     approve: ApproveOption = False,
     tasks: TasksOption = None,
+    workflow: WorkflowOption = None,
+    variable: VariablesOption = None,
     at: AtOption = None,
     expire: ExpireOption = None,
     watch: WatchOption = False,
@@ -62,6 +66,8 @@ async def deploy(  # noqa: PLR0913 - a command line's options are its signature
         in_order=in_order,
         approve=approve,
         tasks=tasks,
+        workflow=workflow,
+        variables=variable or (),
         at=at,
         expire=expire,
     )

@@ -12,7 +12,9 @@ from boreas.cli.requests import (
     InOrderOption,
     StrategyOption,
     TasksOption,
+    VariablesOption,
     Wanted,
+    WorkflowOption,
     request_body,
 )
 from boreas.cli.verbs import Session, new_app, verb
@@ -32,6 +34,8 @@ async def plan(  # noqa: PLR0913 - a command line's options are its signature
     in_order: InOrderOption = None,
     approve: ApproveOption = False,
     tasks: TasksOption = None,
+    workflow: WorkflowOption = None,
+    variable: VariablesOption = None,
 ) -> None:
     """Say which targets a deployment would change, in which batches, and what is in its way."""
     wanted = Wanted(
@@ -43,6 +47,8 @@ async def plan(  # noqa: PLR0913 - a command line's options are its signature
         in_order=in_order,
         approve=approve,
         tasks=tasks,
+        workflow=workflow,
+        variables=variable or (),
     )
     body = await request_body(session.client, wanted)
     found = await session.client.post(names.DEPLOYMENTS, {**body, "dryRun": True})
