@@ -93,6 +93,9 @@ async def everything_of(admin: httpx.AsyncClient, name: str, make: Any, agent: s
     shared = {"project_id": project, "task_id": "web-deploy", "name": "a.txt"}
     shared["application_id"] = (await make(admin, f"{within}/applications", app))["id"]
     shared["version_id"] = (await make(admin, f"{within}/versions", {"name": "1"}))["id"]
+    template = {"name": "usual", "text": "tasks: [{id: a, command: 'true'}]"}
+    shared["workflow_id"] = (await make(admin, f"{within}/workflows", template))["id"]
+    shared["number"] = "1"
     found = {}
     for kind in ("dev", "prod"):
         ids = dict(shared)
