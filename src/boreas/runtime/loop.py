@@ -230,8 +230,8 @@ class Loop:
     ) -> None:
         releases = await tx.work.release_bodies(releases_needed(decision))
         rows = await tx.outbox.put(outbox_rows(decision, loaded, releases))
-        for agent_id, number in {row.agent_id: row.id for row in rows}.items():
-            await tx.announce(CHANNEL_OUTBOX, f"{agent_id} {number}")
+        for agent_id in {row.agent_id for row in rows}:
+            await tx.announce(CHANNEL_OUTBOX, f"{agent_id} {self._membership.server_id}")
         done.sent.extend(rows)
 
     def _settle(self, news: News, done: Round) -> None:

@@ -136,10 +136,6 @@ class AgentSession:
     def _send_row(self, row: OutboxRow, secrets: bytes = b"", trouble: str = "") -> None:
         self._say(_frame_of(row, secrets, trouble))
 
-    def has_sent(self, number: int) -> bool:
-        """Whether this promise went out over this link."""
-        return number in self._sent
-
     def fetch(self) -> None:
         """The database may hold promises for this agent: look."""
         self._must_look = True

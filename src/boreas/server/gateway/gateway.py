@@ -16,7 +16,6 @@ from boreas.domain.outbox import OutboxRow
 from boreas.kit.bulkhead import Bulkhead
 from boreas.kit.ids import jittered
 from boreas.kit.tasks import TaskGroup
-from boreas.kit.until import Hint
 from boreas.runtime.ports import CHANNEL_AGENTS, CHANNEL_OUTBOX, Store
 from boreas.server.gateway.agent_session import AgentSession
 from boreas.server.gateway.balance import surplus
@@ -33,7 +32,6 @@ log = structlog.get_logger(__name__)
 _RETURNS_PER_SECOND = 300
 _LOOK_EVERY_SECONDS = 5.0
 _LISTEN_FOR_SILENCE_SECONDS = 1.0
-_OWN_DELIVERY_SECONDS = 0.005
 BALANCE_EVERY_SECONDS = 15.0
 _LOOKS_FOR_IDLE_ONES = 10
 # An agent that was handed on and is soon back cannot reach the others: leave it alone for a while.
@@ -49,8 +47,6 @@ class Gateway:
         self._server_id = server_id
         self._store = store
         self._sessions: dict[AgentId, AgentSession] = {}
-        self._told: dict[AgentId, int] = {}
-        self._was_told = Hint()
         self._handed_on: dict[AgentId, float] = {}
         self._stays: dict[AgentId, float] = {}
 
@@ -78,7 +74,6 @@ class Gateway:
             TaskGroup("gateway") as tasks,
         ):
             tasks.start(self._end_silent_links, name="silence")
-            tasks.start(self._fetch_told, name="promises of other servers")
             try:
                 yield reception
             finally:
@@ -95,26 +90,13 @@ class Gateway:
         """Follow what any server says about agents: new promises, revocations."""
         async for channel, payload in self._store.listen(CHANNEL_OUTBOX, CHANNEL_AGENTS):
             if channel == CHANNEL_OUTBOX:
-                agent_id, _, number = payload.partition(" ")
-                self._told[AgentId(agent_id)] = int(number or 0)
-                self._was_told.raise_()
+                agent_id, _, server_id = payload.partition(" ")
+                # Our own loop delivers what it promised; a query for each of a thousand orders
+                # would cost more than sending them. `keep_looking` finds what it could not.
+                if server_id != self._server_id:
+                    self.fetch_for(AgentId(agent_id))
             elif session := self._sessions.get(AgentId(payload)):
                 await self._close_if_revoked(session)
-
-    async def _fetch_told(self) -> None:
-        """Have agents fetch what other servers promised them.
-
-        A moment later: our own loop hears of its promises, too, and is about to deliver them. One
-        query for each of a thousand orders would cost more than sending them.
-        """
-        while True:
-            await self._was_told.wait()
-            await self._parts.clock.sleep(_OWN_DELIVERY_SECONDS)
-            told, self._told = self._told, {}
-            for agent_id, number in told.items():
-                session = self._sessions.get(agent_id)
-                if session is not None and not session.has_sent(number):
-                    session.fetch()
 
     async def keep_looking(self) -> None:
         """Look from time to time for promises that nobody told of, for ever.
