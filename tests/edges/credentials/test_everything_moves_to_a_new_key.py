@@ -1,5 +1,6 @@
 """A key is replaced at a restart; whatever happens meanwhile, every secret can be read."""
 
+import asyncio
 import random
 import time
 from pathlib import Path
@@ -15,9 +16,11 @@ from tests.support.sealing import (
 )
 
 from boreas.credentials.rotation import Moved, move_to_current_key
-from boreas.credentials.vault import Vault
+from boreas.credentials.vault import Vault, VaultState
 from boreas.domain.secrets import SecretKind
-from boreas.kit.clock import VirtualClock
+from boreas.kit.clock import SystemClock, VirtualClock
+from boreas.server.vault_keeper import unlocked_vault
+from boreas.store import SqlStore
 from boreas.testing.secrets import MemorySecrets, a_key, a_key_ring, a_vault
 
 SECRETS = 1500
@@ -105,3 +108,22 @@ def test_killed_at_fifty_random_points_every_secret_can_be_read(tmp_path: Path) 
     assert mixed >= 1, "some were in the middle"
     moved(tmp_path, a_key_ring(*names))
     assert opened(tmp_path, a_key_ring(names[0]), secrets=SECRETS) == {a_key(names[0]).id}
+
+
+def test_a_wrong_key_is_noticed_among_ten_thousand_secrets_within_two_seconds(
+    tmp_path: Path,
+) -> None:
+    filled(tmp_path, a_key_ring("right"), secrets=10_000)
+
+    async def look() -> tuple[VaultState, float]:
+        async with SqlStore.open(None, tmp_path) as store:
+            began = time.monotonic()
+            vault = await unlocked_vault(store, a_key_ring("wrong"), SystemClock())
+            return vault.state, time.monotonic() - began
+
+    with capture_logs() as logged:
+        state, seconds = asyncio.run(look())
+
+    assert state is VaultState.LOCKED
+    assert logged[0]["missing_keys"] == [a_key("right").id]
+    assert seconds < 2
