@@ -70,8 +70,9 @@ async def _reseal(
     for row in rows:
         try:
             plaintext = sealer.open(row)
-        except (SecretDamaged, SecretsUnavailable) as error:
-            stuck.append((row.place, error.message))
+        except (SecretDamaged, SecretsUnavailable):
+            # The sealer told of the damage; a row whose key was taken away meanwhile stays, too.
+            stuck.append(row.place)
             continue
         sealed = sealer.seal(row.kind, row.owner_id, row.revision, row.project_id, plaintext)
         fresh.append(replace(row, key_id=sealer.key_id, sealed=sealed))
@@ -79,9 +80,7 @@ async def _reseal(
     if fresh:
         await vault.count_ahead(tx, by=len(fresh))
         await tx.secrets.reseal(fresh, before)
-    for _, said in stuck:
-        log.error("a secret cannot be opened", action="secret_stuck", said=said)
-    return Moved(rows=len(fresh), stuck=tuple(place for place, _ in stuck))
+    return Moved(rows=len(fresh), stuck=tuple(stuck))
 
 
 def _tell(moved: Moved, vault: Vault) -> None:

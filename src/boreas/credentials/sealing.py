@@ -9,12 +9,16 @@ import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 from boreas.credentials.keys import KeyRing, SecretKey
 from boreas.domain.ids import ProjectId
 from boreas.domain.secrets import SealedSecret, SecretDamaged, SecretKind, SecretsUnavailable
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+log = structlog.get_logger(__name__)
 
 FORMAT: Final = b"\x01"
 NONCE_BYTES: Final = 12
@@ -52,7 +56,7 @@ class Sealer:
             raise key_not_given((row.key_id,), self.ring.ids)
         whole = row.sealed
         if whole[:1] != FORMAT or len(whole) < 1 + NONCE_BYTES + TAG_BYTES:
-            raise _damaged(row)
+            raise _alarm(row)
         from cryptography.exceptions import InvalidTag
 
         nonce, sealed = whole[1 : 1 + NONCE_BYTES], whole[1 + NONCE_BYTES :]
@@ -60,7 +64,7 @@ class Sealer:
         try:
             return _cipher(key).decrypt(nonce, sealed, belongs_to)
         except InvalidTag:
-            raise _damaged(row) from None
+            raise _alarm(row) from None
 
 
 @lru_cache(maxsize=16)
@@ -89,6 +93,13 @@ def key_not_given(missing: tuple[str, ...], given: tuple[str, ...]) -> SecretsUn
             "given_keys": list(given),
         },
     )
+
+
+def _alarm(row: SealedSecret) -> SecretDamaged:
+    """Nobody writes there but Boreas: whoever reads the log must hear of it, too."""
+    found = _damaged(row)
+    log.error(found.message, action="secret_damaged", kind=row.kind.value, key=row.key_id)
+    return found
 
 
 def _damaged(row: SealedSecret) -> SecretDamaged:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Table, func, insert, select
+from sqlalchemy import Table, func, insert, or_, select
 
 from boreas.domain.credentials import Credential, CredentialAction, CredentialEvent
 from boreas.domain.permissions import Sight
@@ -79,14 +79,17 @@ class SqlCredentials(SqlNoun[Credential]):
         ]
 
     async def _under_way(self, credential_id: str) -> Sequence[CredentialUser]:
-        deployments, releases = tables.deployments, tables.releases
-        holding = select(releases.c.deployment_id).where(
-            releases.c.deployment_id == deployments.c.id,
-            releases.c.document.contains(credential_id, autoescape=True),
-        )
+        deployments = tables.deployments
+        holding = [
+            select(part.c.deployment_id)
+            .where(part.c.deployment_id == deployments.c.id)
+            .where(part.c.document.contains(credential_id, autoescape=True))
+            .exists()
+            for part in (tables.releases, tables.tasks)
+        ]
         query = (
             select(deployments.c.id, deployments.c.number, deployments.c.project_id)
-            .where(~deployments.c.final, holding.exists())
+            .where(~deployments.c.final, or_(*holding))
             .order_by(deployments.c.number)
         )
         return [

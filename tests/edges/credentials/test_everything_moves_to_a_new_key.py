@@ -82,7 +82,7 @@ async def test_a_damaged_row_is_told_of_and_keeps_no_other_from_moving() -> None
         outcome = await move_to_current_key(memory, vault)
 
     assert outcome == Moved(rows=3, stuck=("var_0/1",))
-    assert [entry["action"] for entry in logged] == ["secret_stuck", "secrets_moved"]
+    assert [entry["action"] for entry in logged] == ["secret_damaged", "secrets_moved"]
     assert logged[-1]["old_keys_still_needed"] is True
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from boreas.credentials.sealing import Sealer
 from boreas.credentials.vault import INSTALLATION, Vault, VaultState
@@ -113,8 +114,9 @@ async def test_the_ciphertext_of_one_owner_does_not_open_as_anothers(
 
     memory.rows[other] = replace(memory.rows[other], sealed=memory.rows[mine].sealed)
 
-    with pytest.raises(SecretDamaged):
+    with capture_logs() as logged, pytest.raises(SecretDamaged):
         await vault.open(memory, other)
+    assert [entry["action"] for entry in logged] == ["secret_damaged"]
 
 
 async def test_without_a_key_storing_is_refused_with_the_mend(memory: MemorySecrets) -> None:
