@@ -1,9 +1,11 @@
 """Rows about many agents: `true` on all of them, idle ones, a rolling deployment."""
 
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ def true_on_100_agents() -> Iterator[Line]:
         cold = _on_each(whole, "true")
         warm = sorted(_on_each(whole, "true") for _ in range(5))[2]
     floor = sorted(_loop_of("true", 100) for _ in range(5))[2]
+    bare = _bare_agents("true", 100)
     yield line(
         "true_on_100_agents",
         "<= 4 x the plain loop",
@@ -29,6 +32,8 @@ def true_on_100_agents() -> Iterator[Line]:
         first_time_seconds=cold,
         plain_loop_seconds=floor,
         ratio=warm / floor,
+        bare_agents_seconds=bare,
+        bare_agents_ratio=bare / floor,
     )
 
 
@@ -60,6 +65,49 @@ def _loop_of(text: str, count: int) -> float:
     running = [subprocess.Popen([*BASH, text]) for _ in range(count)]
     for process in running:
         process.wait()
+    return time.monotonic() - began
+
+
+# What no agent in Python gets below: wake, sync a record, start bash, wait, sync another, answer.
+_BARE_AGENT = """
+import os, sys
+record = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+def note():
+    os.write(record, b"x" * 400)
+    os.fsync(record)
+while os.read(0, 1):
+    note()
+    os.waitpid(os.posix_spawn("/bin/bash", ["bash", "-c", sys.argv[2]], {}), 0)
+    note()
+    os.write(1, b".")
+"""
+
+
+def _bare_agents(text: str, count: int) -> float:
+    """The same by as many of the barest processes, each over a pipe: no link, no store, no log."""
+    with world.directory() as place, ExitStack() as stack:
+        agents = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-I", "-S", "-c", _BARE_AGENT, str(place / str(number)), text],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    bufsize=0,
+                )
+            )
+            for number in range(count)
+        ]
+        return sorted(_round(agents) for _ in range(6))[3]
+
+
+def _round(agents: Sequence[subprocess.Popen[bytes]]) -> float:
+    began = time.monotonic()
+    for agent in agents:
+        assert agent.stdin is not None
+        agent.stdin.write(b"!")
+    for agent in agents:
+        assert agent.stdout is not None
+        agent.stdout.read(1)
     return time.monotonic() - began
 
 

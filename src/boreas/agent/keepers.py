@@ -13,7 +13,6 @@ import json
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import boreas
 from boreas.agent import steps
-from boreas.agent.shim import OUTPUT, Spec
+from boreas.agent.shim import FREE, LENGTH, OUTPUT, Spec
 from boreas.agent.spoolfile import DEFAULT_LIMIT
 from boreas.domain.errors import BoreasError, CommandLost, Unavailable
 from boreas.kit.clock import Clock
@@ -30,7 +29,12 @@ from boreas.kit.until import Hint
 # A lost datagram delays an answer by at most this much.
 LOOK_AGAIN_SECONDS = 2.0
 
-_LENGTH = struct.Struct(">I")
+# A keeper that went with a daemon of its command is replaced when the rush is over.
+_SPARE_AFTER_SECONDS = 0.5
+_SPARE = LENGTH.pack(0)
+
+# Keepers that wait for their next command: each is a megabyte or two.
+_MOST_FREE_KEEPERS = 6
 _LAUNCH = (
     "import sys; sys.path.insert(0, sys.argv[1]);"
     "from boreas.agent.launcher import serve; serve(int(sys.argv[2]), int(sys.argv[3]))"
@@ -45,12 +49,19 @@ class _LauncherGone(Exception):
     """The launcher ended before it answered; asking again is safe."""
 
 
+class _KeeperGone(Exception):
+    """A free keeper ended before it answered; asking another is safe."""
+
+
 class Launcher:
     """One launcher process and the two sockets to it."""
 
     def __init__(self) -> None:
         self._answers_waited_for: dict[int, asyncio.Future[str]] = {}
         self._sending = asyncio.Lock()
+        self._free: list[socket.socket] = []
+        self._given: dict[int, socket.socket] = {}
+        self._spare_is_due = False
         self._requests, their_requests = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._answers, their_answers = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._process = _spawn_launcher(their_requests, their_answers)
@@ -58,19 +69,57 @@ class Launcher:
         self._listen()
 
     async def ask(self, spec: Spec) -> str:
-        """Have a keeper forked; its words: `started`, `taken` or `failed: …`."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[str] = loop.create_future()
-        self._answers_waited_for[spec.request] = answer
+        """Have a keeper take this; its words: `started`, `taken` or `failed: …`."""
         text = json.dumps(spec._asdict()).encode()
+        text = LENGTH.pack(len(text)) + text
+        self._want_spare()
+        while self._free:
+            with contextlib.suppress(_KeeperGone):
+                return await self._ask_free(self._free.pop(), spec.request, text)
+        return await self._ask_for_a_fork(spec.request, text)
+
+    async def _ask_free(self, keeper: socket.socket, request: int, text: bytes) -> str:
+        """One that is there already; if it died meanwhile, asking another is safe."""
+        with self._answer_to(request) as answer:
+            self._given[request] = keeper
+            try:
+                await asyncio.get_running_loop().sock_sendall(keeper, text)
+                return await answer
+            except OSError:
+                if keeper.fileno() >= 0:
+                    self._drop(keeper)
+                raise _KeeperGone from None
+
+    def _want_spare(self) -> None:
+        """Soon have a keeper ready for the command after this one."""
+        if not self._spare_is_due:
+            self._spare_is_due = True
+            asyncio.get_running_loop().call_later(_SPARE_AFTER_SECONDS, self._fork_spare)
+
+    def _fork_spare(self) -> None:
+        self._spare_is_due = False
+        if self._free or self.is_gone or self._sending.locked() or self._requests.fileno() < 0:
+            return
+        with contextlib.suppress(OSError):
+            self._requests.send(_SPARE)
+
+    async def _ask_for_a_fork(self, request: int, text: bytes) -> str:
         try:
-            async with self._sending:
-                await loop.sock_sendall(self._requests, _LENGTH.pack(len(text)) + text)
-            return await answer
+            with self._answer_to(request) as answer:
+                async with self._sending:
+                    await asyncio.get_running_loop().sock_sendall(self._requests, text)
+                return await answer
         except OSError as error:
             raise _LauncherGone from error
+
+    @contextlib.contextmanager
+    def _answer_to(self, request: int) -> Iterator[asyncio.Future[str]]:
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._answers_waited_for[request] = answer
+        try:
+            yield answer
         finally:
-            self._answers_waited_for.pop(spec.request, None)
+            del self._answers_waited_for[request]
 
     def close(self) -> None:
         """Let the launcher end; keepers and commands stay."""
@@ -80,6 +129,8 @@ class Launcher:
         for ours in (self._requests, self._answers):
             loop.remove_reader(ours)
             ours.close()
+        for keeper in (*self._free, *self._given.values()):
+            self._drop(keeper)
         self._process.wait()
 
     @property
@@ -95,10 +146,37 @@ class Launcher:
 
     def _on_answer(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            request, _, words = self._answers.recv(4096).decode().partition(" ")
+            text, sockets, _, _ = socket.recv_fds(self._answers, 4096, 1, socket.MSG_CMSG_CLOEXEC)
+            request, _, words = text.decode().partition(" ")
+            if words == FREE:
+                self._note_free(int(request), [socket.socket(fileno=fd) for fd in sockets])
+                return
             waiting = self._answers_waited_for.get(int(request))
             if waiting is not None and not waiting.done():
                 waiting.set_result(words)
+
+    def _note_free(self, request: int, new: list[socket.socket]) -> None:
+        """A keeper has seen its command to the end and takes another."""
+        for keeper in new:
+            keeper.setblocking(False)
+            # It says nothing on this socket, ever: something to read is its end.
+            asyncio.get_running_loop().add_reader(keeper, self._drop, keeper)
+        given = self._given.pop(request, None)
+        for keeper in new or ([given] if given else []):
+            self._free.append(keeper)
+        while len(self._free) > _MOST_FREE_KEEPERS:
+            self._drop(self._free[0])
+
+    def _drop(self, keeper: socket.socket) -> None:
+        """It ended, or is one too many: without its socket it ends when its command has ended."""
+        asyncio.get_running_loop().remove_reader(keeper)
+        keeper.close()
+        self._free = [free for free in self._free if free is not keeper]
+        for request in [number for number, given in self._given.items() if given is keeper]:
+            del self._given[request]
+            waiting = self._answers_waited_for.get(request)
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(_KeeperGone())
 
     def _on_end(self) -> None:
         self.is_gone = True
@@ -139,7 +217,7 @@ class Keepers:
         self._clock = clock
         self._on_output = on_output
         self._news_path = news_socket
-        self._requests = itertools.count()
+        self._requests = itertools.count(1)
         self._launcher: Launcher | None = None
         self._hints: dict[str, Hint] = {}
         self._directory = os.open(news_socket.parent, os.O_PATH)

@@ -1,9 +1,12 @@
 """The keeper of one command: starts it, writes down what it says, and how it ends.
 
-Forked by `launcher.py`, one for each command, in a session of its own; it outlives the agent, which
-finds out from the files of `steps.py`. The command is a child that waits for a word before it
-begins, so that its pid stands on the disk before it acts. The keeper is the reaper of all that
-descends from the command: nothing gets away from a stop.
+Forked by `launcher.py` in a session of its own; it outlives the agent, which finds out from the
+files of `steps.py`. The command is a child that waits for a word before it begins, so that its pid
+stands on the disk before it acts. The keeper is the reaper of all that descends from the command:
+nothing gets away from a stop.
+
+It keeps one command at a time. When nothing at all is left of that, it offers itself to the agent
+for the next (`_offered`): a keeper that is there already costs a third of one that must be forked.
 
 SIGTERM: pass TERM on to all descendants. SIGUSR1: KILL them all, until none is left.
 
@@ -19,6 +22,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple, NoReturn
@@ -34,12 +38,21 @@ from boreas.logs.chunks import STDERR, STDOUT, spoken
 _EXIT_ROOM = 512
 # A line is on its way at once; a flood is told of this often.
 _OUTPUT_NEWS_SECONDS = 0.02
+# Nobody collects garbage here, so that forks stay cheap: a keeper is not kept for ever.
+_MOST_COMMANDS = 200
+_IDLE_SECONDS = 600
 _PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 OUTPUT = "+"
 """Begins a datagram that tells of output only."""
+
+FREE = "free"
+"""A keeper's word when it could take another command; the socket to ask it comes with it."""
+
+LENGTH = struct.Struct(">I")
+"""Stands before every spec: `u32 length | JSON`."""
 
 
 class Spec(NamedTuple):
@@ -69,19 +82,76 @@ class Pipes(NamedTuple):
     exec_error: int
 
 
-def keep(spec: Spec, answers: socket.socket) -> NoReturn:
-    """Run the command to its end. Tells on `answers` whether the step could be claimed."""
+def keep(spec: Spec | None, answers: socket.socket) -> NoReturn:
+    """Run the command to its end, and those that the agent then gives to this keeper.
+
+    A spare has no command yet.
+
+    Tells on `answers` whether each step could be claimed.
+    """
     status = 1
     try:
         _become_keeper()
-        claim = _claim(spec, answers)
-        if claim is not None:
-            _Keeper(spec, claim).run(answers)
-            status = 0
+        _keep_each(spec, answers)
+        status = 0
     finally:
         if error := sys.exception():
             sys.excepthook(type(error), error, error.__traceback__)
         os._exit(status)
+
+
+def _keep_each(first: Spec | None, answers: socket.socket) -> None:
+    spec, requests = first, None if first else _offered(answers, 0, None)
+    for _ in range(_MOST_COMMANDS):
+        if spec is None:
+            spec = _next_spec(requests) if requests else None
+        claim = _claim(spec, answers) if spec else None
+        if spec is None or claim is None or not _Keeper(spec, claim).run(answers):
+            return
+        requests = _offered(answers, spec.request, requests)
+        spec = None  # What a command got is not kept here until the next one comes.
+
+
+def _offered(
+    answers: socket.socket, request: int, requests: socket.socket | None
+) -> socket.socket | None:
+    """Say that this request is over and the next may come; the first time, also by which way."""
+    words = f"{request} {FREE}".encode()
+    with contextlib.suppress(OSError):
+        if requests is not None:
+            answers.send(words)
+            return requests
+        requests, agents_end = socket.socketpair()
+        with agents_end:
+            socket.send_fds(answers, [words], [agents_end.fileno()])
+        return requests
+    return None  # There is no agent any more to whom it could be of use.
+
+
+def _next_spec(requests: socket.socket) -> Spec | None:
+    requests.settimeout(_IDLE_SECONDS)
+    with contextlib.suppress(OSError):
+        text = received_text(requests)
+        requests.settimeout(None)
+        return None if text is None else Spec(**json.loads(text))
+    return None
+
+
+def received_text(requests: socket.socket) -> bytes | None:
+    """The next spec; None when the agent has closed its end."""
+    header = _received(requests, LENGTH.size)
+    return None if header is None else _received(requests, LENGTH.unpack(header)[0])
+
+
+def _received(requests: socket.socket, length: int) -> bytes | None:
+    parts = []
+    while length:
+        part = requests.recv(min(length, 1024 * 1024))
+        if not part:
+            return None
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)
 
 
 def _become_keeper() -> None:
@@ -146,8 +216,8 @@ class _Keeper:
         self._veil: Veil | None = None
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
-    def run(self, answers: socket.socket) -> None:
-        """Claimed: start, keep, record."""
+    def run(self, answers: socket.socket) -> bool:
+        """Claimed: start, keep, record. True when nothing is left of it, not even a secret."""
         try:
             self._veil = veil_for(self._spec.secrets, self._spec.packages)
             self._spool = SpoolFile(self._spec.spool, limit=self._spec.spool_limit)
@@ -158,11 +228,10 @@ class _Keeper:
         except OSError as error:
             steps.forget_claim(self._spec.step_dir)
             _answer(answers, self._spec.request, f"failed: {error.strerror or error}")
-            return
+            return False
         os.write(pipes.go, b"!")
         os.close(pipes.go)
         _answer(answers, self._spec.request, "started")
-        answers.close()
         self._note_exec_error(pipes.exec_error)
         self._news.look()
         left_open = self._follow(pipes)
@@ -171,6 +240,20 @@ class _Keeper:
         self._news.look()
         if left_open:
             _swallow(left_open)
+        if left_open or self._spec.secrets or not _is_childless():
+            return False
+        self._let_go(pipes)
+        return True
+
+    def _let_go(self, pipes: Pipes) -> None:
+        """From here on signals mean nothing: those that still come were for this command."""
+        signal.set_wakeup_fd(-1)
+        for fd in (self._wake_read, self._wake_write, pipes.out, pipes.err):
+            os.close(fd)
+        os.close(self._exit)
+        os.close(self._claim)
+        self._spool.close()
+        self._news.close()
 
     # --- start ---
 
@@ -324,6 +407,10 @@ class _News:
         # A path through /proc, because the address of a socket has at most 108 bytes.
         self._directory = os.open(directory, os.O_PATH | os.O_CLOEXEC)
 
+    def close(self) -> None:
+        self._socket.close()
+        os.close(self._directory)
+
     def look(self) -> None:
         """The command has begun or ended."""
         self._send(self._step_dir)
@@ -382,6 +469,15 @@ def _read_all(fd: int) -> bytes:
     while part := os.read(fd, 4096):
         parts.append(part)
     return b"".join(parts)
+
+
+def _is_childless() -> bool:
+    """Nothing descends from this keeper any more: orphans would have fallen to it."""
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return True
+    return False
 
 
 def _in_words(status: int) -> tuple[int, str]:
