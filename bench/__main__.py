@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from bench import fleet, graphs, latency, masking, output, restarts, runtime, secrets
+from bench import fleet, graphs, latency, masking, output, planning, restarts, runtime, secrets
 from bench.line import line, say
 from bench.world import compiled
 
@@ -29,6 +29,7 @@ ROWS: dict[str, tuple[Callable[[], Iterator[Line]], int]] = {
     "true_on_100_agents": (fleet.true_on_100_agents, 110),
     "true_on_1000_connections": (fleet.true_on_1000_connections, 100),
     "rolling_50_targets": (fleet.rolling_50_targets, 80),
+    "plan_500_targets": (planning.plan_500_targets, 120),
     "restart_with_history": (restarts.restart_with_history, 80),
     "credentials_reencrypted": (secrets.credentials_reencrypted, 170),
     "sigterm_with_50_tasks": (restarts.sigterm_with_50_tasks, 50),

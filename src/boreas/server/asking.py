@@ -51,17 +51,16 @@ class Asked:
 
 async def agents_of(tx: Transaction, frozen: Frozen) -> dict[AgentId, AgentSeen]:
     """The agents behind the ground's targets, as they are now."""
-    found = {}
-    for agent_id in {target.agent_id for target in frozen.ground.targets}:
-        agent = await tx.agents.find(agent_id)
-        if agent is not None:
-            found[agent_id] = AgentSeen(
-                id=agent.id,
-                name=agent.name,
-                online=agent.online,
-                revoked=agent.revoked_at is not None,
-            )
-    return found
+    found = await tx.agents.among({target.agent_id for target in frozen.ground.targets})
+    return {
+        agent.id: AgentSeen(
+            id=agent.id,
+            name=agent.name,
+            online=agent.online,
+            revoked=agent.revoked_at is not None,
+        )
+        for agent in found.values()
+    }
 
 
 async def asked_for(

@@ -96,7 +96,7 @@ async def freeze(
     deployments only.
     """
     targets = tuple(await tx.targets.all(within=site.environment.id))
-    agents = {it.agent_id: await tx.agents.find(it.agent_id) for it in targets}
+    agents = await tx.agents.among({it.agent_id for it in targets})
     applications = [it for it in site.applications if it.id in set(chosen)]
     levels = await read_levels(tx, site.project, site.environment, [it.id for it in applications])
     of_tasks = deploy_variables(tasks or ())
@@ -132,7 +132,7 @@ async def freeze(
             environment=site.environment.name,
             applications={it.id: it.name for it in site.applications},
             targets={it.id: it.name for it in targets},
-            agents={id_: it.name for id_, it in agents.items() if it is not None},
+            agents={id_: it.name for id_, it in agents.items()},
         ),
     )
 

@@ -4,7 +4,7 @@ A `Shelf` says how one noun is stored. Columns bear the names of the value's fie
 change by themselves (`overlay`) win over the document when a value is read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Generic, TypeVar
@@ -76,6 +76,13 @@ class SqlNoun(Generic[V]):
     async def find(self, key: str) -> V | None:
         """The one with this id, or None."""
         return await self._first(self._table.c[self._shelf.key] == key)
+
+    async def among(self, keys: Collection[str]) -> dict[str, V]:
+        """Those of these ids that there are, by id, in one query."""
+        wanted = self._table.c[self._shelf.key].in_(sorted(set(keys)))
+        rows = await self._connection.execute(self._select().where(wanted))
+        values = [self._value(row) for row in rows]
+        return {str(getattr(value, self._shelf.key)): value for value in values}
 
     async def named(self, label: str, *, within: str | None = None) -> V | None:
         """The one with this name (in this parent), or None."""

@@ -64,8 +64,8 @@ def _view(target: Target, agent_name: str) -> TargetView:
 
 
 async def _views(tx: Transaction, targets: Sequence[Target]) -> list[TargetView]:
-    found = {target.agent_id: await tx.agents.find(target.agent_id) for target in targets}
-    names = {agent_id: agent.name for agent_id, agent in found.items() if agent is not None}
+    found = await tx.agents.among({target.agent_id for target in targets})
+    names = {agent_id: agent.name for agent_id, agent in found.items()}
     return [_view(target, names.get(target.agent_id, "")) for target in targets]
 
 
