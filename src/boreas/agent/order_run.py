@@ -5,6 +5,7 @@ verbs that are done are passed over, the one that was under way is entered again
 """
 
 import asyncio
+import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -128,7 +129,8 @@ class OrderRun:
 
     async def _verbs(self, bench: Workspace) -> Ending:
         order = self._body.order_id
-        with Bulkhead(logger, "driver failed", action="driver_bug", order=order) as hull:
+        log = _MaskedLog(bench.masked)
+        with Bulkhead(log, "driver failed", action="driver_bug", order=order) as hull:
             return await self._verbs_unless_refused(bench)
         kind = type(hull.fault).__name__
         reason = f"a fault in Boreas itself ({kind}); see the agent's own log"
@@ -241,6 +243,19 @@ class OrderRun:
 
     def _now(self) -> float:
         return self._tools.clock.now().timestamp()
+
+
+class _MaskedLog:
+    """The agent's own log, for faults whose words may tell what a driver had in its hands."""
+
+    def __init__(self, masked: Callable[[str], str]) -> None:
+        self._masked = masked
+
+    def exception(self, event: str, /, **fields: object) -> None:
+        fault = fields.pop("exc_info")
+        assert isinstance(fault, BaseException)
+        told = "".join(traceback.format_exception(fault))
+        logger.error(event, exception=self._masked(told), **fields)
 
 
 def _refuse_without_secrets(bench: Workspace) -> None:

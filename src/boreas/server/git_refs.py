@@ -23,6 +23,7 @@ from boreas.domain.git_names import check_git, commit_problem, place_of, protoco
 from boreas.domain.orders import GitRef
 from boreas.drivers.git_credentials import git_access
 from boreas.kit.clock import Clock
+from boreas.logs.masking import Masker, forms_in
 from boreas.server.outbound import Outbound
 
 SECONDS: Final = 20.0
@@ -97,7 +98,7 @@ class LsRemote:
             _kill(process)
             await process.wait()
         if process.returncode != 0:
-            raise _refused_by_git(complaint)
+            raise _refused_by_git(_without(credential, complaint))
         return said.decode(errors="replace")
 
 
@@ -152,6 +153,14 @@ def _kill(process: Process) -> None:
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             return
+
+
+def _without(credential: OpenedCredential | None, complaint: bytes) -> bytes:
+    """A repository may say back what it was shown."""
+    if credential is None or (forms := forms_in(credential.secret_values())) is None:
+        return complaint
+    masker = Masker(forms)
+    return masker.feed(complaint) + masker.end()
 
 
 def _refused_by_git(complaint: bytes) -> BoreasError:

@@ -4,7 +4,8 @@ Fits `server.gateway.ports.Secrets`. Whoever gets a credential for an order is w
 same transaction in which it is opened.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from boreas.credentials.contents import unpacked
 from boreas.credentials.vault import Vault
@@ -14,6 +15,11 @@ from boreas.domain.outbox import Place
 from boreas.domain.secrets import SecretRef
 from boreas.kit.clock import Clock
 from boreas.store import SqlStore, SqlTransaction
+
+NEWEST: Final = 10
+"""Revisions of a secret that are masked beside an order's own; older ones opened nothing lately."""
+MOST_MASK_BYTES: Final = 64 * 1024
+"""An order and its secrets travel as one frame of at most 256 KiB."""
 
 
 class OrderSecrets:
@@ -28,26 +34,27 @@ class OrderSecrets:
         """All that the order needs; the use of its credentials is noted."""
         opening = self._store.transaction() if place.credentials else self._store.reading()
         async with opening as tx:
-            revisions = await tx.secrets.revisions(_owners(place))
+            revisions = await tx.secrets.revisions(_owners(place), newest=NEWEST)
             wanted = refs_in(place.secret_variables, place.credentials)
             every = await self._vault.open_all(tx, [*{*wanted, *revisions}])
             if place.credentials:
                 await tx.credential_uses.note(*await self._events(tx, place))
-        own = set(wanted)
-        others = {ref: value for ref, value in every.items() if ref not in own}
+        others = {ref: every[ref] for ref in reversed(revisions) if ref not in wanted}
         return OpenedSecrets(
             variables={name: every[ref].decode() for name, ref in place.secret_variables.items()},
             credentials={
                 use: OpenedCredential(type=it.type, fields=unpacked(every[it.ref]))
                 for use, it in place.credentials.items()
             },
-            masks=tuple(_secret_texts(place, others)),
+            masks=tuple(_within(_secret_texts(place, others), MOST_MASK_BYTES)),
         )
 
     async def revisions(self, place: Place) -> Sequence[SecretRef]:
         """All that are kept of the order's secrets."""
         async with self._store.reading() as tx:
-            return await tx.secrets.revisions(_owners(place))
+            newest = await tx.secrets.revisions(_owners(place), newest=NEWEST)
+        own = refs_in(place.secret_variables, place.credentials)
+        return sorted({*own, *newest}, key=lambda ref: (ref.owner_id, ref.revision))
 
     async def values(self, place: Place, revisions: Sequence[SecretRef]) -> Sequence[str]:
         """What must be masked of these."""
@@ -79,6 +86,16 @@ async def _owner_of(tx: SqlTransaction, credential_id: str, project_id: str) -> 
     """Whose it is; one that was removed by force counts as the project's."""
     credential = await tx.credentials.find(credential_id)
     return project_id if credential is None else credential.owner
+
+
+def _within(texts: Iterable[str], most_bytes: int) -> Iterator[str]:
+    """The first of them that fit into so many bytes."""
+    left = most_bytes
+    for text in texts:
+        left -= len(text.encode())
+        if left < 0:
+            return
+        yield text
 
 
 def _owners(place: Place) -> set[str]:

@@ -55,12 +55,14 @@ class SqlSecrets:
                     found[value.ref] = value
         return found
 
-    async def revisions(self, owners: Collection[str]) -> Sequence[SecretRef]:
-        """All that are kept of these owners, in order."""
+    async def revisions(self, owners: Collection[str], *, newest: int) -> Sequence[SecretRef]:
+        """The newest that are kept of each of these owners, in order."""
         columns = (table.c.owner_id, table.c.revision)
         query = select(*columns).where(table.c.owner_id.in_(owners)).order_by(*columns)
-        rows = await self._unit.connection.execute(query)
-        return [SecretRef(owner_id=owner, revision=revision) for owner, revision in rows]
+        found: dict[str, list[SecretRef]] = {}
+        for owner, revision in await self._unit.connection.execute(query):
+            found.setdefault(owner, []).append(SecretRef(owner_id=owner, revision=revision))
+        return [ref for refs in found.values() for ref in refs[-newest:]]
 
     async def key_counts(self) -> Mapping[str, int]:
         """How many rows each key sealed."""

@@ -5,6 +5,8 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
+from structlog.testing import capture_logs
+
 from boreas.agent import steps
 from boreas.domain.delivery import OpenedSecrets
 from boreas.domain.orders import OrderBody, Verb, VerbOutcome
@@ -15,6 +17,13 @@ from boreas.testing.fake_gateway import an_order
 
 TOKEN = "hunter2-s3cr3t/+tök€n"
 SECRETS = OpenedSecrets(variables={"TOKEN": TOKEN}, masks=("the-new-token-99",))
+
+
+class Partial:
+    """A driver of which a test needs one verb."""
+
+    def __getattr__(self, name: str) -> None:
+        return None
 
 
 def with_secret(order: OrderBody) -> OrderBody:
@@ -74,7 +83,7 @@ async def test_what_replaced_a_secret_is_masked_too(bench, gateway):
 
 
 async def test_reasons_and_results_are_masked_before_they_are_journalled(bench, gateway):
-    class Talkative:
+    class Talkative(Partial):
         async def stage(self, bench) -> VerbOutcome:
             await bench.say(f"logging in with {TOKEN}")
             _, said = await bench.probe(("cat", "/proc/self/environ"), at_most=5, tell_secrets=True)
@@ -199,7 +208,7 @@ async def test_a_cancelled_order_leaves_no_secrets_behind(bench, gateway):
 
 
 async def test_tools_of_boreas_do_not_get_the_secret_variables(bench, gateway):
-    class Tool:
+    class Tool(Partial):
         async def stage(self, bench) -> VerbOutcome:
             await bench.run("tool", ("env",))
             _, said = await bench.probe(("env",), at_most=5)
@@ -214,3 +223,21 @@ async def test_tools_of_boreas_do_not_get_the_secret_variables(bench, gateway):
 
     assert "TOKEN" not in gateway.log_text()
     assert "TOKEN" not in report.result["said"]
+
+
+async def test_a_fault_of_a_driver_tells_no_secret(bench, gateway):
+    class Broken(Partial):
+        async def stage(self, bench) -> VerbOutcome:
+            raise ZeroDivisionError(f"while holding {bench.secrets.variables['TOKEN']}")
+
+    bench.drivers = lambda kind: Broken()
+    bench.start()
+    order = an_order(verbs=(Verb.STAGE,), scripts={"deploy": "true"})
+
+    with capture_logs() as logged:
+        await gateway.order(with_secret(order), secrets=SECRETS)
+        report = await gateway.finished()
+
+    told = next(entry for entry in logged if entry.get("action") == "driver_bug")
+    assert "ZeroDivisionError: while holding ***" in told["exception"]
+    assert TOKEN not in repr(logged) + report.reason

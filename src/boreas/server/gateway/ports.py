@@ -66,7 +66,7 @@ class Secrets(Protocol):
         ...
 
     async def revisions(self, place: Place) -> Sequence[SecretRef]:
-        """All that are kept of the order's secrets, older and newer than its own, in order."""
+        """The order's own, and the newest that are kept of the same secrets, in order."""
         ...
 
     async def values(self, place: Place, revisions: Sequence[SecretRef]) -> Sequence[str]:
