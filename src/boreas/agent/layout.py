@@ -72,6 +72,10 @@ class Layout:
         """What commands put here goes up to the server when the order has ended."""
         return self.order_dir(order_id) / "output"
 
+    def outputs(self, order_id: OrderId) -> Path:
+        """Where a command writes what later tasks may ask for."""
+        return self.order_dir(order_id) / "outputs"
+
     def input_dir(self, order_id: OrderId) -> Path:
         """What was fetched from the server for the order's commands."""
         return self.order_dir(order_id) / "input"

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from boreas.agent.build_slots import BuildSlots
+from boreas.agent.handed_on import read_outputs
 from boreas.agent.input_files import InputFiles
 from boreas.agent.journal import (
     Ending,
@@ -288,4 +289,6 @@ async def _run_command(bench: Workspace, layout: Layout) -> VerbOutcome:
         script.write_text(order.command, errors="surrogateescape")
     code = await bench.run("run", ("/bin/bash", str(script)), tell_secrets=True)
     reason = None if code == 0 else f"the command ended with exit code {code}"
-    return VerbOutcome(ok=code == 0, reason=reason, exit_code=code)
+    outputs = read_outputs(layout.outputs(order.order_id), bench.masked)
+    result = {"outputs": outputs} if outputs else {}
+    return VerbOutcome(ok=code == 0, reason=reason, exit_code=code, result=result)

@@ -159,6 +159,7 @@ class Workspace:
         files = {
             "BOREAS_INPUT_DIR": str(self._layout.input_dir(self.order.order_id)),
             "BOREAS_OUTPUT_DIR": str(self._layout.output_dir(self.order.order_id)),
+            "BOREAS_OUTPUTS": str(self._layout.outputs(self.order.order_id)),
         }
         return {**clean, **secrets, **own, **files, **added}
 

@@ -43,7 +43,7 @@ ExpireOption = Annotated[
 WorkflowOption = Annotated[
     str | None,
     typer.Option(
-        "--workflow", "-w", metavar="NAME[@N]", help="Make the tasks of this workflow (version N)."
+        "--workflow", metavar="NAME[@N]", help="Make the tasks of this workflow (version N)."
     ),
 ]
 VariablesOption = Annotated[

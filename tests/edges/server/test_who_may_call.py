@@ -13,6 +13,7 @@ from boreas.server.auth.callers import Who
 PUBLIC = {
     ("POST", "/api/release/setup"),
     ("POST", "/api/release/login"),
+    ("GET", "/api/release/schemas/workflow.json"),
     ("GET", "/api/release/oidc"),
     ("GET", "/api/release/oidc/login"),
     ("GET", "/api/release/oidc/callback"),
