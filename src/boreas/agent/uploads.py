@@ -33,6 +33,7 @@ RETRY_SECONDS = 0.5
 # A server whose disk was full may have let go what it had read to its end: nothing tells of that
 # but that nothing more is stored. It stores five times a second.
 STORED_WITHIN_SECONDS = 5.0
+_MOST_PATIENCE_SECONDS = 60.0
 
 # Give room back in pieces worth a system call.
 _PUNCH_BYTES = 1024 * 1024
@@ -118,6 +119,7 @@ class _Upload:
         self._is_over = False
         self._synced = self._durable
         self._stored_more = Hint()
+        self._patience = STORED_WITHIN_SECONDS
         self.hint = Hint()
 
     @property
@@ -183,11 +185,13 @@ class _Upload:
         await self._sender.send(b"", last=True)
 
     async def _until_stored(self) -> None:
-        """All of it, or for too long nothing more."""
+        """All of it, or for too long nothing more; each time in vain it waits longer."""
         while not self.is_complete:
-            if not await self._stored_more.wait(at_most=STORED_WITHIN_SECONDS):
+            if not await self._stored_more.wait(at_most=self._patience):
                 logger.info("log is sent again", action="log_again", order=self._order.order_id)
+                self._patience = min(2 * self._patience, _MOST_PATIENCE_SECONDS)
                 return
+            self._patience = STORED_WITHIN_SECONDS
 
     async def _make_durable(self, offset: int) -> None:
         """What the server is told must survive here too, or offsets would mean two things.

@@ -23,6 +23,7 @@ PUBLIC = {
     ("GET", "/{path:path}"),
 }
 
+
 class _AnyId(dict[str, str]):
     def __missing__(self, name: str) -> str:
         return "x"

@@ -299,7 +299,9 @@ class AgentSession:
         places = await self._parts.places.of_orders((header.order_id,), self.agent_id)
         place = places.get(header.order_id)
         if place is None:
+            # Nobody's, such as a deleted deployment's: the agent need not keep it.
             stream.abandon()
+            self._intake.forget(header.order_id)
             return
         await self._intake.take(stream, place, header.order_id, header.start_offset)
 
