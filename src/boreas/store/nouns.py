@@ -4,7 +4,7 @@ A `Shelf` says how one noun is stored. Columns bear the names of the value's fie
 change by themselves (`overlay`) win over the document when a value is read.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Generic, TypeVar
@@ -19,6 +19,9 @@ from boreas.store.paging import USUAL_PER_PAGE, Page, at_most, key_of, page_of
 from boreas.store.unit import Unit
 
 V = TypeVar("V")
+
+# Well below what either database takes as parameters of one statement.
+_KEYS_AT_A_TIME = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +80,15 @@ class SqlNoun(Generic[V]):
         """The one with this id, or None."""
         return await self._first(self._table.c[self._shelf.key] == key)
 
-    async def among(self, keys: Collection[str]) -> dict[str, V]:
-        """Those of these ids that there are, by id, in one query."""
-        wanted = self._table.c[self._shelf.key].in_(sorted(set(keys)))
-        rows = await self._connection.execute(self._select().where(wanted))
-        values = [self._value(row) for row in rows]
-        return {str(getattr(value, self._shelf.key)): value for value in values}
+    async def among(self, keys: Collection[str]) -> Mapping[str, V]:
+        """Those of these that exist, by id; asked for at once, however many they are."""
+        column, wanted = self._table.c[self._shelf.key], sorted(keys)
+        found: dict[str, V] = {}
+        for start in range(0, len(wanted), _KEYS_AT_A_TIME):
+            some = column.in_(wanted[start : start + _KEYS_AT_A_TIME])
+            for row in await self._connection.execute(self._select().where(some)):
+                found[str(row._mapping[column])] = self._value(row)
+        return found
 
     async def named(self, label: str, *, within: str | None = None) -> V | None:
         """The one with this name (in this parent), or None."""

@@ -1,6 +1,6 @@
 """The nouns of the in-memory store, with the behaviour of their SQL twins in `boreas.store`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -81,6 +81,10 @@ class MemoryNoun(Generic[V]):
     async def find(self, key: str) -> V | None:
         found = self._draft.shelf(self._name).get(key)
         return None if found is None else self._seen(found)
+
+    async def among(self, keys: Collection[str]) -> Mapping[str, V]:
+        found = {key: await self.find(key) for key in keys}
+        return {key: value for key, value in found.items() if value is not None}
 
     async def named(self, label: str, *, within: str | None = None) -> V | None:
         inside = self._inside(within)

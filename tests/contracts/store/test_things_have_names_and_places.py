@@ -37,6 +37,17 @@ async def test_every_noun_reads_back_as_it_was_stored(scene):
         assert await tx.agents.with_key(scene.agents[2].key_sha256) == scene.agents[2]
 
 
+async def test_many_are_asked_for_at_once_and_unknown_ones_left_out(scene):
+    wanted = {scene.agents[0].id, scene.agents[2].id, "agt_nobody"}
+
+    async with scene.store.reading() as tx:
+        found = await tx.agents.among(wanted)
+        none = await tx.agents.among(())
+
+    assert found == {it.id: it for it in (scene.agents[0], scene.agents[2])}
+    assert none == {}
+
+
 async def test_a_taken_name_is_refused_naming_the_field(scene, make):
     again = [
         ("projects", a_project(scene, "shop")),
