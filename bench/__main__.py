@@ -8,7 +8,18 @@ from typing import Any
 
 import httpx
 
-from bench import fleet, graphs, latency, masking, output, planning, restarts, runtime, secrets
+from bench import (
+    fleet,
+    graphs,
+    latency,
+    masking,
+    output,
+    permissions,
+    planning,
+    restarts,
+    runtime,
+    secrets,
+)
 from bench.line import line, say
 from bench.world import compiled
 
@@ -24,6 +35,7 @@ ROWS: dict[str, tuple[Callable[[], Iterator[Line]], int]] = {
     "log_lines": (output.log_lines, 80),
     "log_latency": (output.log_latency, 40),
     "masking": (masking.masking, 30),
+    "permission_check": (permissions.permission_check, 30),
     "idle": (fleet.idle, 100),
     "idle_agents_2000": (fleet.idle_agents_2000, 140),
     "true_on_100_agents": (fleet.true_on_100_agents, 110),
