@@ -39,6 +39,7 @@ class FakeServer:
     asked: list[tuple[str, str, Json]] = field(default_factory=list)
     refusals: dict[tuple[str, str], tuple[int, Json]] = field(default_factory=dict)
     chain: Json = field(default_factory=lambda: {"holds": True, "entries": 3, "head": "ab"})
+    keys: Json = field(default_factory=lambda: {"state": "open", "problem": "", "keys": []})
     websocket: bool = True
     page_size: int = 500
     url: str = ""
@@ -98,6 +99,8 @@ class FakeServer:
             return web.json_response({"username": "ada"})
         if place == "audit/verify":
             return web.json_response(self.chain)
+        if place == "secret-keys":
+            return web.json_response(self.keys)
         if place == "agents/enroll-tokens":
             return web.json_response({"id": "enr_1", "token": "boreas1.x", **body}, status=201)
         return self.objects_at(request, place, body)

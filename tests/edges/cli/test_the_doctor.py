@@ -74,3 +74,54 @@ async def test_a_quic_server_is_known_by_its_answer_to_an_unknown_version() -> N
     assert len(version_probe()) >= 1200
     assert is_version_answer(b"\x80\0\0\0\0\x08doctor01\x08boreasdr\0\0\0\x01")
     assert not is_version_answer(b"HTTP/1.1 400 Bad Request")
+
+
+@pytest.mark.parametrize(
+    ("keys", "state", "said"),
+    [
+        ({"state": "no_key", "problem": "x", "keys": []}, "note", "no key to keep secrets with"),
+        ({"state": "locked", "problem": "sealed with the key ab", "keys": []}, "bad", "key ab"),
+        (
+            {
+                "state": "open",
+                "problem": "",
+                "keys": [
+                    {"key_id": "new", "current": True, "secrets": 3},
+                    {"key_id": "old", "current": False, "secrets": 0},
+                ],
+            },
+            "note",
+            "the old key old is needed no more",
+        ),
+        (
+            {
+                "state": "open",
+                "problem": "",
+                "keys": [
+                    {"key_id": "new", "current": True, "secrets": 3},
+                    {"key_id": "old", "current": False, "secrets": 2},
+                ],
+            },
+            "note",
+            "are being moved",
+        ),
+        (
+            {
+                "state": "open",
+                "problem": "",
+                "keys": [{"key_id": "new", "current": True, "secrets": 3}],
+            },
+            "good",
+            "3 sealed values",
+        ),
+    ],
+)
+def test_it_says_whether_secrets_can_be_opened(
+    server: Any, boreas: Any, keys: dict[str, Any], state: str, said: str
+) -> None:
+    server.keys = keys
+
+    found = about(boreas("doctor", "-o", "json"), "secrets")
+
+    assert found["verdict"] == state
+    assert said in found["said"]

@@ -26,6 +26,7 @@ async def check_server(client: Client, clock: Clock) -> AsyncIterator[Finding]:
     yield _clock(date, clock.now())
     yield await _caller(client)
     yield await _audit(client)
+    yield await _secrets(client)
 
 
 async def _ready(client: Client) -> Finding:
@@ -63,3 +64,23 @@ async def _audit(client: Client) -> Finding:
         mend = "somebody wrote into the database by hand; compare it with a backup"
         return bad("audit trail", str(found["problem"]), mend)
     return good("audit trail", f"{found['entries']} entries hold, the last is {found['head']}")
+
+
+async def _secrets(client: Client) -> Finding:
+    """Can the server open what is stored sealed? Only an admin may ask."""
+    try:
+        found = await client.get(f"{RELEASE}/secret-keys")
+    except Failure as failure:
+        return note("secrets", f"not looked at: {failure.message}", "sign in as an admin")
+    if found["state"] == "no_key":
+        return note("secrets", "no key to keep secrets with", "see docs/howto/secrets-and-keys.md")
+    if found["state"] != "open":
+        return bad("secrets", str(found["problem"]), "see docs/howto/secrets-and-keys.md")
+    old = [key for key in found["keys"] if not key["current"]]
+    idle = [key["key_id"] for key in old if not key["secrets"]]
+    if idle:
+        return note("secrets", f"the old key {', '.join(idle)} is needed no more", "leave it out")
+    if old:
+        return note("secrets", "are being moved to the current key", "ask again in a minute")
+    count = sum(key["secrets"] for key in found["keys"])
+    return good("secrets", f"{count} sealed values, all with the current key")
