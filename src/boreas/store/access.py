@@ -17,6 +17,16 @@ class SqlUsers(SqlNoun[User]):
     def __init__(self, unit: Unit) -> None:
         super().__init__(unit, shelves.USERS)
 
+    async def change(self, value: User) -> None:
+        """Write a new value of the same id; `NotFound`."""
+        self._unit.people_changed = True
+        await super().change(value)
+
+    async def remove(self, key: str) -> None:
+        """Forget them; `NotFound`."""
+        self._unit.people_changed = True
+        await super().remove(key)
+
     async def count(self) -> int:
         """How many there are; none means that the set-up is still to be done."""
         counted = await self._connection.execute(select(func.count()).select_from(self._table))

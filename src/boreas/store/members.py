@@ -36,9 +36,29 @@ class SqlMembers(SqlNoun[Member]):
 
     async def standing(self, user_id: str, project_id: str) -> Standing:
         """What this user is in this project at this moment; a user who is no more is nobody."""
+        return await self._unit.seen(
+            ("standing", user_id, project_id), lambda: self._standing(user_id, project_id)
+        )
+
+    async def _standing(self, user_id: str, project_id: str) -> Standing:
         asked = {"user": user_id, "project": project_id}
         row = (await self._connection.execute(_STANDING, asked)).first()
         return _NOBODY if row is None else standing_of(row.document, row.role)
+
+    async def add(self, value: Member) -> Member:
+        """Store a new one; `Conflict` if this user is a member already."""
+        self._unit.people_changed = True
+        return await super().add(value)
+
+    async def change(self, value: Member) -> None:
+        """Write a new value of the same id; `NotFound`."""
+        self._unit.people_changed = True
+        await super().change(value)
+
+    async def remove(self, key: str) -> None:
+        """Forget it; `NotFound`."""
+        self._unit.people_changed = True
+        await super().remove(key)
 
     async def roles_of(self, user_id: str) -> Mapping[ProjectId, Role]:
         """Everywhere a user is a member."""

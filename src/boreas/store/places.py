@@ -113,6 +113,11 @@ class SqlPlaces:
 
     async def look(self, parameter: str, key: str, user_id: str) -> Look | None:
         """Where the thing with this id is; None if there is none."""
+        return await self._unit.seen(
+            (parameter, key, user_id), lambda: self._asked(parameter, key, user_id)
+        )
+
+    async def _asked(self, parameter: str, key: str, user_id: str) -> Look | None:
         found = await self._unit.connection.execute(
             _statement(parameter), {"key": key, "user": user_id}
         )

@@ -34,6 +34,7 @@ from boreas.store.failures import BUSY, translated
 from boreas.store.file_lock import FileLock
 from boreas.store.history import SqlDeployments
 from boreas.store.idempotency import SqlIdempotency, SqlMeta
+from boreas.store.looks import Looks
 from boreas.store.members import SqlMembers
 from boreas.store.migrate import bring_up_to_date
 from boreas.store.outbox import SqlOutbox
@@ -105,6 +106,7 @@ class SqlStore:
         self._engine = engine
         self._reader = _reading_engine(engine)
         self._recall = Recall()
+        self._looks = Looks(clock)
         self._crier = Crier()
         self._turn = WritersTurn(clock) if self.is_sqlite else None
         self._file_lock = FileLock(Path(f"{url.database}.lock")) if self.is_sqlite else None
@@ -171,12 +173,16 @@ class SqlStore:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[SqlTransaction]:
         """Read one moment of the database; never waits for a writer, and cannot write."""
+        # Before the moment that is read: what changed since may not be remembered as it was.
+        looks_from = self._looks.generation
         with translated():
             async with self._reader.connect() as connection:
                 unit = Unit(
                     connection=connection,
                     recall=self._recall,
                     pending=PendingWrites(connection),
+                    looks=self._looks,
+                    looks_from=looks_from,
                 )
                 yield SqlTransaction(unit, None, self.clock)
 
@@ -201,10 +207,14 @@ class SqlStore:
             # transaction open, and its lock with it, for as long as the connection lives.
             on_error.push_async_callback(unit.connection.invalidate)
             on_error.callback(self._crier.cry, unit.announced)
+            if unit.people_changed:
+                on_error.callback(self._looks.forget)
             await unit.connection.commit()
             on_error.pop_all()
         for deployment in unit.saved.values():
             self._recall.committed(deployment)
+        if unit.people_changed:
+            self._looks.forget()
         for follow_up in unit.after_commit:
             follow_up()
         self._crier.cry(unit.announced)

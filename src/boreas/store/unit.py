@@ -1,9 +1,9 @@
 """What the parts of one transaction share."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,8 +12,11 @@ from boreas.domain.ids import DeploymentId, EnvironmentId
 from boreas.domain.projects import QueuePolicy
 from boreas.engine.admission import Field
 from boreas.engine.loaded import Loaded
+from boreas.store.looks import Key, Looks
 from boreas.store.recall import Recall
 from boreas.store.saving import PendingWrites
+
+V = TypeVar("V")
 
 
 @dataclass(slots=True)
@@ -23,6 +26,12 @@ class Unit:
     connection: AsyncConnection
     recall: Recall
     pending: PendingWrites
+    looks: Looks | None = None
+    """Set in reading transactions: what need not be asked again."""
+    looks_from: int = 0
+    """The generation of `looks` when this transaction began."""
+    people_changed: bool = False
+    """Somebody's standing is not what it was, once this is committed."""
     locked: dict[DeploymentId, int] = field(default_factory=dict)
     """Deployments whose rows this transaction holds, with their present revision."""
     read: dict[DeploymentId, Deployment] = field(default_factory=dict)
@@ -39,6 +48,17 @@ class Unit:
     """Entries of the audit trail, written last: each needs to know its place in the chain."""
     after_commit: list[Callable[[], None]] = field(default_factory=list)
     after_rollback: list[Callable[[], None]] = field(default_factory=list)
+
+    async def seen(self, key: Key, ask: Callable[[], Awaitable[V]]) -> V:
+        """What `ask` answers, or lately answered where this transaction only reads."""
+        if self.looks is None:
+            return await ask()
+        known: V | None = self.looks.recall(key)
+        if known is not None:
+            return known
+        found = await ask()
+        self.looks.keep(key, found, self.looks_from)
+        return found
 
     def undo(self) -> None:
         """Take back what was done beside the database."""
