@@ -13,6 +13,7 @@ import structlog
 from boreas.domain.errors import NoSpace, Unavailable
 from boreas.domain.ids import AgentId, ServerId
 from boreas.domain.outbox import OutboxRow
+from boreas.kit import lean
 from boreas.kit.bulkhead import Bulkhead
 from boreas.kit.ids import jittered
 from boreas.kit.tasks import TaskGroup
@@ -32,6 +33,7 @@ log = structlog.get_logger(__name__)
 _RETURNS_PER_SECOND = 300
 _LOOK_EVERY_SECONDS = 5.0
 _LISTEN_FOR_SILENCE_SECONDS = 1.0
+_A_CROWD = 100
 BALANCE_EVERY_SECONDS = 15.0
 _LOOKS_FOR_IDLE_ONES = 10
 # An agent that was handed on and is soon back cannot reach the others: leave it alone for a while.
@@ -47,6 +49,7 @@ class Gateway:
         self._server_id = server_id
         self._store = store
         self._sessions: dict[AgentId, AgentSession] = {}
+        self._came = 0
         self._handed_on: dict[AgentId, float] = {}
         self._stays: dict[AgentId, float] = {}
 
@@ -116,9 +119,14 @@ class Gateway:
     async def _end_silent_links(self) -> None:
         """One look at all of them: a timer for each of thousands would cost more than the look."""
         while True:
+            came = self._came
             await self._parts.clock.sleep(_LISTEN_FOR_SILENCE_SECONDS)
             for session in list(self._sessions.values()):
                 session.close_if_silent()
+            if self._came == came >= _A_CROWD:
+                # What their handshakes needed is free again, in pieces all over the heap.
+                lean.give_back()
+                self._came = 0
 
     async def keep_balance(self) -> None:
         """Hand agents on to servers that have fewer, for ever; busy ones once they are idle."""
@@ -179,6 +187,7 @@ class Gateway:
         session = AgentSession(admitted, self._parts)
         before = self._sessions.get(session.agent_id)
         self._sessions[session.agent_id] = session
+        self._came += 1
         now = self._parts.clock.monotonic()
         if now - self._handed_on.get(session.agent_id, -_STAYS_SECONDS) < _SOON_BACK_SECONDS:
             self._stays[session.agent_id] = now
