@@ -91,8 +91,16 @@ class NoCommits:
 class CommitLog:
     """Reads commits with the git of this machine; a few repositories at a time."""
 
-    def __init__(self, directory: Path, clock: Clock, outbound: Outbound) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        clock: Clock,
+        outbound: Outbound,
+        *,
+        known_hosts: Path | None = None,
+    ) -> None:
         self._directory = directory
+        self._known_hosts = known_hosts
         self._clock = clock
         self._outbound = outbound
         self._turns = asyncio.Semaphore(MAX_RUNNING)
@@ -155,7 +163,7 @@ class CommitLog:
         made.refuse_failure("this server cannot keep a mirror")
         pin = await pin_of(self._outbound, repository)
         with tempfile.TemporaryDirectory(prefix="boreas-git-") as private:
-            environment = access(repository, pin, credential, Path(private))
+            environment = access(repository, pin, credential, Path(private), self._known_hosts)
             argv = fetch(mirror, repository, commits, pin)
             said = await run_git(argv, environment, FETCHING, self._clock, watched=mirror)
         if said.code != 0:

@@ -35,9 +35,17 @@ MAX_RUNNING: Final = 4
 class LsRemote:
     """Resolves refs with the git of this machine; a few at a time."""
 
-    def __init__(self, clock: Clock, outbound: Outbound, *, seconds: float = SECONDS) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        outbound: Outbound,
+        *,
+        seconds: float = SECONDS,
+        known_hosts: Path | None = None,
+    ) -> None:
         self._clock = clock
         self._outbound = outbound
+        self._known_hosts = known_hosts
         self._seconds = seconds
         self._running = 0
 
@@ -81,7 +89,7 @@ class LsRemote:
                 stdin=DEVNULL,
                 stdout=PIPE,
                 stderr=PIPE,
-                env=access(repository, pin, credential, private),
+                env=access(repository, pin, credential, private, self._known_hosts),
                 start_new_session=True,
             )
         except FileNotFoundError:
@@ -206,15 +214,21 @@ def environment_for(repository: str, path: str, pin: Pin | None = None) -> Mappi
 
 
 def access(
-    repository: str, pin: Pin | None, credential: OpenedCredential | None, private: Path
+    repository: str,
+    pin: Pin | None,
+    credential: OpenedCredential | None,
+    private: Path,
+    known_hosts: Path | None = None,
 ) -> Mapping[str, str]:
-    """The environment of a command; a credential's files lie in `private` for just as long."""
+    """The environment of a command; a credential's files lie in `private` for just as long.
+
+    `known_hosts` remembers the key of each SSH host that was met.
+    """
     environment = dict(environment_for(repository, os.defpath, pin))
     if credential is None:
         return environment
-    opened = git_access(
-        credential, repository, private=private, known_hosts=private / "known_hosts"
-    )
+    known = known_hosts or private / "known_hosts"
+    opened = git_access(credential, repository, private=private, known_hosts=known)
     if pin is not None and "GIT_SSH_COMMAND" in opened:
         to = ("-o", f"HostName={pin.address}", "-o", f"HostKeyAlias={pin.host}")
         opened["GIT_SSH_COMMAND"] += " " + shlex.join(to)

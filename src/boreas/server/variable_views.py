@@ -1,7 +1,7 @@
 """Variables and configuration as callers send and get them; no secret value ever stands in one."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
@@ -18,10 +18,8 @@ from boreas.domain.variables import (
     VariableSnapshot,
     explained,
 )
+from boreas.logs.secret_forms import is_maskable
 from boreas.server.bodies import Body, Flag, Moment, V1View, View
-
-SHORTEST_MASKED: Final = 6
-"""A shorter secret would be found in every other word of a log."""
 
 
 def _text(value: Any) -> Any:
@@ -204,9 +202,9 @@ def _frozen(snapshot: VariableSnapshot, release: ReleaseBody | None) -> list[Sna
 
 
 def masking_warnings(secrets: Mapping[str, str]) -> list[str]:
-    """Which new secrets are too short to be taken out of logs."""
+    """Which new secrets cannot be taken out of logs."""
     return [
-        f"{name} is shorter than {SHORTEST_MASKED} characters: it will not be masked in logs"
+        f"{name} is too short or too common a word: it will not be masked in logs"
         for name, value in secrets.items()
-        if len(value) < SHORTEST_MASKED
+        if not is_maskable(value)
     ]

@@ -208,8 +208,15 @@ class _Assembly:
             store=self.store,
             logs=self.logs,
             wakes=ServerWakes(self.loop, gateway),
-            git=LsRemote(self.clock, self.outbound),
-            commits=CommitLog(self.settings.data_dir / "git-mirrors", self.clock, self.outbound),
+            git=LsRemote(
+                self.clock, self.outbound, known_hosts=self.settings.data_dir / "known_hosts"
+            ),
+            commits=CommitLog(
+                self.settings.data_dir / "git-mirrors",
+                self.clock,
+                self.outbound,
+                known_hosts=self.settings.data_dir / "known_hosts",
+            ),
             clock=self.clock,
             ids=new_id,
             mint_enrol_token=partial(_mint_enrol_token, authority, agents_at),

@@ -28,9 +28,11 @@ NOT_KEPT: Final = (
     f"{DATABASE}.lock",
     "setup-token",
     "agent",
+    "git-mirrors",
 )
 """The database goes in as a consistent copy; a lock and a one-time token mean nothing later. The
-journal of an agent beside the server must never go back in time: it would do things twice."""
+journal of an agent beside the server must never go back in time: it would do things twice. Mirrors
+of repositories are fetched again."""
 
 
 def pack(data_dir: Path, archive: Path, *, now: datetime) -> dict[str, Any]:
