@@ -194,11 +194,16 @@ class Vault:
             raise _again(self._trouble)
         return self._sealer
 
+    @property
+    def should_count_ahead(self) -> bool:
+        """Is half of what was counted used?"""
+        return self._counted - self._sealed <= COUNTED_AT_ONCE // 2
+
     async def count_ahead(self, tx: SecretsTx, *, by: int = COUNTED_AT_ONCE) -> None:
         """Count the next block of seals, once half of the last one is used; or seals made now."""
         sealer = self._opened()
         if by == COUNTED_AT_ONCE:
-            if self._counted - self._sealed > COUNTED_AT_ONCE // 2:
+            if not self.should_count_ahead:
                 return
             self._counted += by
         await tx.meta.take_turn(TURN)

@@ -39,8 +39,9 @@ async def keep_vault(store: SqlStore, vault: Vault, clock: Clock) -> None:
             if not moved:
                 await move_to_current_key(store, vault)
                 moved = True
-            async with store.transaction() as tx:
-                await vault.count_ahead(tx)
+            if vault.should_count_ahead:
+                async with store.transaction() as tx:
+                    await vault.count_ahead(tx)
         except BoreasError as error:
             log.warning("secrets not looked after", action="vault_waits", reason=error.message)
         await clock.sleep(_EVERY_SECONDS)

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from boreas.credentials.sealing import Sealer
-from boreas.credentials.vault import INSTALLATION, Vault, VaultState
+from boreas.credentials.vault import INSTALLATION, WARN_AT, Vault, VaultState
 from boreas.domain.errors import NotFound
 from boreas.domain.ids import ProjectId
 from boreas.domain.secrets import (
@@ -16,7 +16,7 @@ from boreas.domain.secrets import (
     SecretsUnavailable,
 )
 from boreas.kit.clock import VirtualClock
-from boreas.testing.secrets import MemorySecrets, a_key_ring, a_vault
+from boreas.testing.secrets import MemorySecrets, a_key, a_key_ring, a_vault
 
 SHOP = ProjectId("prj_shop")
 VALUE = b"hunter2, said with \x00 and \xff"
@@ -192,6 +192,20 @@ async def test_seals_are_counted_before_they_are_made(memory: MemorySecrets) -> 
     await vault.count_ahead(memory)
 
     assert memory.facts[name] == "8192"
+
+
+async def test_a_key_that_sealed_half_of_what_it_may_is_told_of(memory: MemorySecrets) -> None:
+    name = f"secrets.sealed_with.{a_key().id}"
+    memory.facts[name] = str(WARN_AT - 5000)
+    with capture_logs() as before:
+        await a_vault(memory)
+    memory.facts[name] = str(WARN_AT - 1)
+
+    with capture_logs() as logged:
+        await a_vault(memory)
+
+    assert before == []
+    assert [entry["action"] for entry in logged] == ["secret_key_worn"]
 
 
 async def test_nothing_of_the_vault_shows_a_secret(memory: MemorySecrets) -> None:
