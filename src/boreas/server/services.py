@@ -80,4 +80,9 @@ def services_of(connection: HTTPConnection) -> ServiceBundle:
     return bundle
 
 
-Services = Annotated[ServiceBundle, Depends(services_of)]
+async def _services(connection: HTTPConnection) -> ServiceBundle:
+    """Asynchronous, or every request would pay for a change of thread and back."""
+    return services_of(connection)
+
+
+Services = Annotated[ServiceBundle, Depends(_services)]

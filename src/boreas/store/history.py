@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, Table, insert, select
+from sqlalchemy import ColumnElement, Select, Table, bindparam, insert, select
 
 from boreas.domain.deployments import Deployment, DeploymentState
 from boreas.domain.errors import NotFound
@@ -23,6 +23,18 @@ from boreas.store.unit import Unit
 
 NUMBER_COUNTER: Final = "deployment_number"
 _NOTICE = Form(Notice)
+
+# Built once: every new deployment asks these, and building costs more than answering.
+_VERSION: Final = select(tables.versions.c.name, tables.versions.c.sequence).where(
+    tables.versions.c.id == bindparam("wanted")
+)
+_HOLD: Final = {
+    table: select(table.c.id)
+    .where(table.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(table.c.id)
+    .with_for_update(read=True, key_share=True)
+    for table in (tables.applications, tables.targets, tables.agents)
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +89,7 @@ class SqlDeployments:
             "search": search_text(stored, version.name),
             **deployment_columns(stored),
         }
-        await connection.execute(insert(tables.deployments).values(head))
+        await connection.execute(insert(tables.deployments), head)
         await self._add_parts(stored)
         await self._add_releases(stored, releases, views)
         self._unit.locked[stored.id] = stored.revision
@@ -85,12 +97,8 @@ class SqlDeployments:
         return stored
 
     async def _version(self, deployment: Deployment) -> Any:
-        versions = tables.versions
-        query = select(versions.c.name, versions.c.sequence)
-        rows = await self._unit.connection.execute(
-            query.where(versions.c.id == deployment.version_id)
-        )
-        version = rows.first()
+        asked = {"wanted": deployment.version_id}
+        version = (await self._unit.connection.execute(_VERSION, asked)).first()
         if version is None:
             raise NotFound(f"There is no version `{deployment.version_id}`.")
         return version
@@ -103,9 +111,8 @@ class SqlDeployments:
             tables.agents: sorted({e.agent_id for e in deployment.executions}),
         }
         for table, ids in used.items():
-            query = select(table.c.id).where(table.c.id.in_(ids)).order_by(table.c.id)
-            held = query.with_for_update(read=True, key_share=True)
-            present = {id_ for (id_,) in await self._unit.connection.execute(held)}
+            held = _HOLD[table]
+            present = {id_ for (id_,) in await self._unit.connection.execute(held, {"ids": ids})}
             if missing := [id_ for id_ in ids if id_ not in present]:
                 raise NotFound(f"There is no {table.name.removesuffix('s')} `{missing[0]}`.")
 

@@ -4,18 +4,30 @@ A `Shelf` says how one noun is stored. Columns bear the names of the value's fie
 change by themselves (`overlay`) win over the document when a value is read.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Select, Table, delete, func, insert, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from boreas.domain.errors import NotFound
 from boreas.store.failures import name_is_taken
 from boreas.store.mapping import Form, document_of
 from boreas.store.paging import USUAL_PER_PAGE, Page, at_most, key_of, page_of
+from boreas.store.plain_reads import documents
 from boreas.store.unit import Unit
 
 V = TypeVar("V")
@@ -78,7 +90,8 @@ class SqlNoun(Generic[V]):
 
     async def find(self, key: str) -> V | None:
         """The one with this id, or None."""
-        return await self._first(self._table.c[self._shelf.key] == key)
+        query = self._once("find", lambda: self._where(self._shelf.key))
+        return await self._first(query, {_WANTED: key})
 
     async def among(self, keys: Collection[str]) -> Mapping[str, V]:
         """Those of these that exist, by id; asked for at once, however many they are."""
@@ -92,17 +105,49 @@ class SqlNoun(Generic[V]):
 
     async def named(self, label: str, *, within: str | None = None) -> V | None:
         """The one with this name (in this parent), or None."""
-        condition = self._table.c[self._shelf.label] == label
-        return await self._first(condition & self._inside(within))
+        return await self._first(
+            self._once(
+                f"named {within is None}",
+                lambda: self._within(self._where(self._shelf.label), within),
+            ),
+            {_WANTED: label} | self._asked(within),
+        )
 
-    async def _first(self, condition: ColumnElement[bool]) -> V | None:
-        row = (await self._connection.execute(self._select().where(condition))).first()
-        return None if row is None else self._value(row)
+    async def _first(self, query: Select[Any], asked: Mapping[str, Any]) -> V | None:
+        values = await self._values(query, asked)
+        return values[0] if values else None
+
+    async def _values(self, query: Select[Any], asked: Mapping[str, Any]) -> Sequence[V]:
+        if self._shelf.overlay or type(self)._select is not SqlNoun._select:
+            return [self._value(row) for row in await self._connection.execute(query, asked)]
+        found = await documents(self._connection, query, asked)
+        return [self._form.value(document) for document in found]
 
     async def all(self, *, within: str | None = None) -> Sequence[V]:
         """All of a parent, in order."""
-        query = self._select().where(self._inside(within)).order_by(*self._sort_columns())
-        return [self._value(row) for row in await self._connection.execute(query)]
+        query = self._once(
+            f"all {within is None}",
+            lambda: self._within(self._select(), within).order_by(*self._sort_columns()),
+        )
+        return await self._values(query, self._asked(within))
+
+    def _once(self, name: str, build: Callable[[], Select[Any]]) -> Select[Any]:
+        """Statements of every request: building one costs more than SQLite takes to answer it."""
+        key = (type(self), self._table.name, self._connection.dialect.name, name)
+        if key not in _built:
+            _built[key] = build()
+        return _built[key]
+
+    def _where(self, column: str) -> Select[Any]:
+        return self._select().where(self._table.c[column] == bindparam(_WANTED))
+
+    def _within(self, query: Select[Any], parent: str | None) -> Select[Any]:
+        if parent is None or self._shelf.parent is None:
+            return query
+        return query.where(self._table.c[self._shelf.parent] == bindparam(_WITHIN))
+
+    def _asked(self, within: str | None) -> dict[str, str]:
+        return {} if within is None or self._shelf.parent is None else {_WITHIN: within}
 
     async def page(
         self,
@@ -171,6 +216,13 @@ class SqlNoun(Generic[V]):
         columns = [column.name for column in self._table.columns if column.name != "document"]
         row = {name: _plain(getattr(value, name)) for name in columns}
         return {**row, "document": document_of(value)}
+
+
+# The names of what statements that are built once are asked with.
+_WANTED: Final = "wanted"
+_WITHIN: Final = "within"
+
+_built: dict[tuple[object, ...], Select[Any]] = {}
 
 
 def _plain(field: object) -> object:

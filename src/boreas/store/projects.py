@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, select, update
 
 from boreas.domain.errors import Conflict, InvalidInput
 from boreas.domain.fleet import LiveRecord, Target
@@ -25,6 +25,17 @@ from boreas.store.secrets import SqlSecrets
 from boreas.store.unit import Unit
 
 VERSION_COUNTER: Final = "version_sequence"
+_LIVE: Final = (
+    select(tables.live_records)
+    .where(
+        tables.live_records.c.target_id.in_(
+            select(tables.targets.c.id).where(
+                tables.targets.c.environment_id == bindparam("environment")
+            )
+        )
+    )
+    .order_by(tables.live_records.c.application_id, tables.live_records.c.target_id)
+)
 
 
 class SqlProjects(SqlNoun[Project]):
@@ -93,14 +104,8 @@ class SqlEnvironments(SqlNoun[Environment]):
     async def live(self, environment_id: str) -> Sequence[LiveRecord]:
         """What is live on the environment's targets, as far as known."""
         await self._unit.pending.flush()
-        live, targets = tables.live_records, tables.targets
-        here = select(targets.c.id).where(targets.c.environment_id == environment_id)
-        query = (
-            select(live)
-            .where(live.c.target_id.in_(here))
-            .order_by(live.c.application_id, live.c.target_id)
-        )
-        return [live_record(row) for row in await self._connection.execute(query)]
+        rows = await self._connection.execute(_LIVE, {"environment": environment_id})
+        return [live_record(row) for row in rows]
 
 
 class SqlTargets(SqlNoun[Target]):

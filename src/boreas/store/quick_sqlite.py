@@ -31,6 +31,7 @@ class QuickConnection(aiosqlite.Connection):
         self._in_thread = 0
         self._has_lock = False
         """What this transaction needs of the file's locks it has: nothing more is waited for."""
+        self._is_reading = False
         self._is_hasty = False
 
     async def prepared(self) -> Self:
@@ -46,19 +47,46 @@ class QuickConnection(aiosqlite.Connection):
     async def run(self, sql: str, work: Callable[[], T], *, many: int = 1) -> T:
         """Do this statement where it should be done."""
         kind = sql.lstrip()[:6].upper()
+        if not self._in_thread:
+            if sql == "BEGIN":
+                self._is_reading = True
+                return work()  # It takes no lock yet.
+            if kind == "SELECT" and self._is_reading and not self._has_lock:
+                return await self._first_look(work)
         if self._in_thread or many > _MANY_ROWS or not (kind in _DATA and self._has_lock):
             done = await self._by_thread(work)
             # BEGIN alone takes no lock; the first statement after it does.
             self._has_lock = kind in _DATA or sql.startswith("BEGIN IMMEDIATE")
+            self._is_reading = self._is_reading or sql == "BEGIN"
             return done
         return await self._hastily(work) if kind == "SELECT" else work()
 
+    async def _first_look(self, work: Callable[[], T]) -> T:
+        """A reader hardly ever waits in WAL mode; if it must, it does so in the thread."""
+        patience = self._conn.execute("PRAGMA busy_timeout").fetchone()[0]
+        self._conn.execute("PRAGMA busy_timeout = 0")
+        self._is_hasty = True
+        try:
+            done = work()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_INTERRUPT):
+                raise
+        else:
+            self._has_lock = True
+            return done
+        finally:
+            self._is_hasty = False
+            self._conn.execute(f"PRAGMA busy_timeout = {patience}")
+        done = await self._by_thread(work)
+        self._has_lock = True
+        return done
+
     async def commit(self) -> None:
-        self._has_lock = False
+        self._has_lock = self._is_reading = False
         await self._by_thread(self._conn.commit)
 
     async def rollback(self) -> None:
-        self._has_lock = False
+        self._has_lock = self._is_reading = False
         if self._in_thread:
             await self._by_thread(self._conn.rollback)
         else:

@@ -25,7 +25,8 @@ class SqlAgents(SqlNoun[Agent]):
 
     async def with_key(self, key_sha256: str) -> Agent | None:
         """The agent that was enrolled with this public key."""
-        return await self._first(self._table.c.key_sha256 == key_sha256)
+        query = self._select().where(self._table.c.key_sha256 == key_sha256)
+        return await self._first(query, {})
 
     async def called(self, name_or_id: str) -> Agent | None:
         """By id, else by name."""

@@ -177,6 +177,7 @@ class SqlStore:
         looks_from = self._looks.generation
         with translated():
             async with self._reader.connect() as connection:
+                await connection.begin()
                 unit = Unit(
                     connection=connection,
                     recall=self._recall,
