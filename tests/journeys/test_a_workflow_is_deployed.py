@@ -3,7 +3,6 @@
 By the command line alone, against a real server and real agents.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +64,12 @@ def shop(installation: Installation, live: Live) -> Installation:
 
 
 @pytest.fixture
-def cli(shop: Installation, tmp_path: Path) -> Iterator[Cli]:
+def cli(shop: Installation, tmp_path: Path) -> Cli:
     """Signed in as the admin."""
     cli = Cli(tmp_path / "home", shop.url)
     cli.home.mkdir()
     cli.good("login", "-u", "admin", "--password-stdin", stdin=PASSWORD + "\n")
-    yield cli
+    return cli
 
 
 def statuses(found: Any) -> dict[str, str]:
@@ -112,7 +111,7 @@ def test_from_a_file_to_the_fleet(shop: Installation, cli: Cli, live: Live, tmp_
         "report": "blocked",
         "alarm": "blocked",
     }
-    attempts = [it for it in waiting["tasks"] if it["id"] == "unit-test-api"][0]["executions"]
+    attempts = next(it for it in waiting["tasks"] if it["id"] == "unit-test-api")["executions"]
     assert [(it["attempt"], it["state"], it["exitCode"]) for it in attempts] == [
         (1, "failed", 7),
         (2, "success", 0),

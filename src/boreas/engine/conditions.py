@@ -11,7 +11,8 @@ from typing import Any
 
 from boreas.domain.deployments import Deployment, Execution, Task, TaskState
 from boreas.domain.errors import FieldError, InvalidInput
-from boreas.domain.ids import ApplicationId, TaskId
+from boreas.domain.ids import TaskId
+from boreas.domain.variables import task_variables
 from boreas.domain.workflow import Condition, TaskRequest
 from boreas.engine import cel_texts
 from boreas.engine.attempts import latest
@@ -19,7 +20,7 @@ from boreas.engine.graph import Graph
 
 Facts = Mapping[str, Any]
 """Texts by their whole name (`version.name`); `variables`; `applications`, by id, with their own
-facts and variables; `given`: variables of this deployment alone, which win over all others."""
+facts and variables."""
 Result = dict[str, Any]
 
 
@@ -121,7 +122,7 @@ def foretold(wanted: TaskRequest, facts: Facts) -> Verdict | None:
     """What the condition will come to, if that can be known before anything is done."""
     if wanted.when is None or needs_results(wanted.when):
         return None
-    return judged(wanted.when, facts, wanted.application_id, {})
+    return _judged(wanted, wanted.when, facts, {})
 
 
 def judged_now(
@@ -130,30 +131,31 @@ def judged_now(
     """What the task's condition comes to with these results of earlier tasks."""
     if task.when is None:
         return None
-    return judged(task.when, deployment.facts, task.application_id, results)
+    return _judged(task, task.when, deployment.facts, results)
 
 
-def judged(
+def _judged(
+    task: Task | TaskRequest,
     condition: Condition,
     facts: Facts,
-    application_id: ApplicationId | None,
     results: Mapping[TaskId, Result],
 ) -> Verdict:
     """The verdict, with what it was based on in words."""
-    seen = visible(facts, application_id)
+    seen = visible(facts, task)
     seen["tasks"] = {
         name: together([results[it] for it in ids if it in results])
         for name, ids in condition.results.items()
     }
     words = _seen_words(condition.text, seen)
+    shown = condition.text if len(condition.text) <= 300 else condition.text[:299] + "…"
     try:
-        of_application = application_id is not None
+        of_application = task.application_id is not None
         holds = cel_texts.answer(condition.text, seen, of_application=of_application)
     except cel_texts.Unanswerable as error:
-        because = f"the condition `{condition.text}` cannot be answered: {error}{words}"
+        because = f"the condition `{shown}` cannot be answered: {error}{words}"
         return Verdict(holds=None, because=because)
     met = "met" if holds else "not met"
-    return Verdict(holds=holds, because=f"the condition `{condition.text}` is {met}{words}")
+    return Verdict(holds=holds, because=f"the condition `{shown}` is {met}{words}")
 
 
 def kept_of(facts: Facts, texts: Iterable[str]) -> dict[str, Any]:
@@ -170,21 +172,24 @@ def kept_of(facts: Facts, texts: Iterable[str]) -> dict[str, Any]:
         id_: {**own, "variables": few(own.get("variables", {}))}
         for id_, own in facts.get("applications", {}).items()
     }
-    kept = {name: few(facts[name]) for name in ("variables", "given") if name in facts}
-    return {**facts, **kept, **({"applications": applications} if applications else {})}
+    kept = {"variables": few(facts.get("variables", {})), "applications": applications}
+    return {**facts, **kept}
 
 
-def visible(facts: Facts, application_id: ApplicationId | None) -> dict[str, Any]:
-    """The facts that a condition of this application sees; what is not known is empty."""
+def visible(facts: Facts, task: Task | TaskRequest) -> dict[str, Any]:
+    """The facts that the task's condition sees; a text that is not known is empty.
+
+    Its variables are those that its command finds, but for secret ones.
+    """
     texts = {name: str(facts.get(name) or "") for name in cel_texts.FACTS}
     own: Mapping[str, Any] = {}
-    if application_id is not None:
-        own = facts.get("applications", {}).get(application_id, {})
+    if task.application_id is not None:
+        own = facts.get("applications", {}).get(task.application_id, {})
         texts |= {name: str(own.get(name) or "") for name in cel_texts.OF_APPLICATION}
     variables = {
         **facts.get("variables", {}),
         **own.get("variables", {}),
-        **facts.get("given", {}),
+        **task_variables(task.payload),
     }
     return {**texts, "variables": variables}
 

@@ -4,7 +4,7 @@ Shared by creating a deployment, its dry run, and the preview of a workflow.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from boreas.domain.deployments import Deployment
@@ -28,7 +28,6 @@ from boreas.server.workflow_use import (
     placed,
     use,
     used_in,
-    with_given,
 )
 from boreas.store import SqlTransaction as Transaction
 
@@ -92,8 +91,6 @@ async def asked_for(
     tasks = tasks if used is None else used.compiled.tasks
     deployment_id = DeploymentId(services.ids("dep"))
     frozen = await freeze(tx, site, chosen, deployment_id, tasks)
-    facts = with_given(frozen.ground.facts, used)
-    frozen = replace(frozen, ground=replace(frozen.ground, facts=facts))
     request = DeploymentRequest(
         id=deployment_id,
         number=0,

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from boreas.domain.deployments import WorkflowOrigin
 from boreas.domain.errors import InvalidInput, invalid
@@ -28,8 +28,6 @@ class Used:
     text: str
     template: Template
     compiled: Compiled
-    given: Mapping[str, str]
-    """Variables of this deployment alone: the template's own, or what was given in their place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +79,7 @@ def use(
         variables=variables,
         must_in_order=in_order,
     )
-    given = {**template.variables, **variables}
-    return Used(origin=origin, text=text, template=template, compiled=compiled, given=given)
+    return Used(origin=origin, text=text, template=template, compiled=compiled)
 
 
 def check_text(text: str, applications: Sequence[Application]) -> Template:
@@ -90,11 +87,6 @@ def check_text(text: str, applications: Sequence[Application]) -> Template:
     if not applications:
         return read_template(text)
     return use(text, UNSAVED, applications, {}, [it.id for it in applications]).template
-
-
-def with_given(facts: Mapping[str, Any], used: Used | None) -> Mapping[str, Any]:
-    """The facts with the variables of this deployment alone."""
-    return {**facts, "given": dict(used.given)} if used is not None else facts
 
 
 _TASK_FIELD: Final = re.compile(r"tasks\[(\d+)\]")

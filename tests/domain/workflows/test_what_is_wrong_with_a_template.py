@@ -171,4 +171,4 @@ def test_depth_is_bounded():
 
 
 def test_length_is_bounded():
-    assert "at most 4000000" in only("x" * 4_000_001)["problem"]
+    assert "at most 1000000" in only("x" * 1_000_001)["problem"]

@@ -14,8 +14,8 @@ import yaml
 
 from boreas.domain.workflows.problems import Place, Problem, refused
 
-LONGEST_TEXT: Final = 4_000_000
-"""Characters: some twenty thousand tasks, far more than a deployment may have."""
+LONGEST_TEXT: Final = 1_000_000
+"""Characters, as much as one request may carry: some ten thousand tasks."""
 MOST_NODES: Final = 400_000
 DEEPEST: Final = 20
 
