@@ -108,10 +108,14 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """Tasks that begin when everything in the stage before is over; `approval`: and agreed to."""
+    """Tasks that begin when everything in the stage before is over; `approval`: and agreed to.
+
+    `continue_on`: how tasks of earlier stages may end without keeping this one from being done.
+    """
 
     name: str
     approval: bool = False
+    continue_on: tuple[Bad, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

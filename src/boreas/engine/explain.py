@@ -109,7 +109,9 @@ def _remarks(deployment: Deployment, task: Task) -> list[str]:
     remarks = []
     if task.stage is not None:
         stage = deployment.stages[task.stage]
-        remarks.append(f"stage {stage.name}" + (" (with approval)" if stage.approval else ""))
+        more = ["with approval"] if stage.approval else []
+        more += [f"also after {' or '.join(stage.continue_on)} before it"] * bool(stage.continue_on)
+        remarks.append(f"stage {stage.name}" + (f" ({', '.join(more)})" if more else ""))
     if task.when is not None and task.reason is None:
         remarks.append(f"if {task.when.text}")
     if task.retry is not None:

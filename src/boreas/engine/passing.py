@@ -14,7 +14,9 @@ from boreas.engine.waves import step_at
 
 ABOUT_THE_FLEET = frozenset({TaskType.DEPLOY, TaskType.HEALTH_CHECK})
 _KIND_OF = {TaskState.FAILED: Bad.FAILURE, TaskState.CANCELLED: Bad.CANCELLED}
-_GOOD: frozenset[Bad] = frozenset()
+_Flaw = tuple[Bad, int | None]
+"""How something ended that was not good, and its stage."""
+_GOOD: frozenset[_Flaw] = frozenset()
 
 
 class Way:
@@ -25,7 +27,7 @@ class Way:
         self._before = turn.graph.predecessors
         self._joins = turn.graph.joins
         self._done: set[TaskId] = set()
-        self._bad: dict[TaskId, frozenset[Bad]] = {}
+        self._bad: dict[TaskId, frozenset[_Flaw]] = {}
         """Of tasks and joins that are over and not good: what is bad about them."""
 
     def note(self, task: Task) -> None:
@@ -33,7 +35,7 @@ class Way:
         if task.state is TaskState.SUCCESS:
             self._done.add(task.id)
         elif task.state in _KIND_OF:
-            self._bad[task.id] = frozenset({_KIND_OF[task.state]})
+            self._bad[task.id] = frozenset({(_KIND_OF[task.state], task.stage)})
 
     def is_free(self, task_id: TaskId) -> bool:
         """Whether everything before it is over."""
@@ -53,7 +55,7 @@ class Way:
             self._done.add(node)
         return True
 
-    def _bad_before(self, node: TaskId) -> frozenset[Bad]:
+    def _bad_before(self, node: TaskId) -> frozenset[_Flaw]:
         if not self._bad:
             return _GOOD
         return _GOOD.union(*(self._bad.get(it, _GOOD) for it in self._before[node]))
@@ -61,10 +63,24 @@ class Way:
     def lets_pass(self, task: Task) -> bool:
         """Whether the task goes on after what is before it; if not, it is closed here."""
         bad = self._bad_before(task.id)
-        if bad <= set(task.continue_on):
+        if all(_goes_on(self._turn, task, flaw) for flaw in bad):
             return True
         _close_behind(self._turn, task)
         return False
+
+
+def _goes_on(turn: Turn, task: Task, flaw: _Flaw) -> bool:
+    """Whether the task is done although something before it ended so.
+
+    What its stage says counts for what is in other stages only: a task that needs one of its own
+    stage has to say so itself.
+    """
+    kind, stage = flaw
+    if kind in task.continue_on:
+        return True
+    if task.stage is None or stage == task.stage:
+        return False
+    return kind in turn.deployment.stages[task.stage].continue_on
 
 
 def _close_behind(turn: Turn, task: Task) -> None:
@@ -83,7 +99,7 @@ def is_passed_over(turn: Turn, failed: Task) -> bool:
     if failed.type in ABOUT_THE_FLEET:
         return False
     behind = (turn.tasks[it] for it in turn.graph.behind(failed.id))
-    return any(Bad.FAILURE in it.continue_on for it in behind)
+    return any(_goes_on(turn, it, (Bad.FAILURE, failed.stage)) for it in behind)
 
 
 def close(turn: Turn, task: Task, failure: Execution) -> None:

@@ -113,6 +113,7 @@ class StageView(V1View):
 
     name: str
     approval: bool
+    continue_on: list[str]
 
 
 class WorkflowRefView(V1View):
@@ -310,7 +311,10 @@ def _header(deployment: Deployment, names: Names, now: datetime) -> dict[str, An
         "expire_at": deployment.expire_at,
         "window_skip": _window_skip_view(deployment.window_skip),
         "workflow": _workflow(deployment),
-        "stages": [StageView(name=it.name, approval=it.approval) for it in deployment.stages],
+        "stages": [
+            StageView(name=it.name, approval=it.approval, continue_on=list(it.continue_on))
+            for it in deployment.stages
+        ],
         "gates": [gate_view(gate) for gate in deployment.gates],
     }
 

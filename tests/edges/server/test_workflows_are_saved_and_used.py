@@ -232,8 +232,8 @@ async def test_a_deployment_takes_its_tasks_from_a_workflow(deploy, workflow):
 
     assert found["workflow"] == {"id": workflow["id"], "name": "release", "version": 1}
     assert found["stages"] == [
-        {"name": "Check", "approval": False},
-        {"name": "Deploy", "approval": True},
+        {"name": "Check", "approval": False, "continueOn": []},
+        {"name": "Deploy", "approval": True, "continueOn": []},
     ]
     assert found["requireConfirm"]
     assert tasks["test-user-service"]["retry"] == {"count": 2, "delay": 10.0}

@@ -138,6 +138,23 @@ def test_a_whole_stage_may_go_on():
     assert rollout.task("lint").state == "failed"
 
 
+def test_what_a_stage_says_counts_for_earlier_stages_and_not_inside_it():
+    stages = (Stage(name="Check"), Stage(name="Deploy", continue_on=ON_FAILURE))
+    rollout = a_rollout(
+        a_task_request("lint", stage=0),
+        a_task_request("migrate", stage=1),
+        a_task_request("deploy", "deploy", app="web", stage=1, after=["migrate"]),
+        stages=stages,
+    )
+    rollout.fail()
+    assert [it.task_id for it in rollout.in_flight()] == ["migrate"]
+    rollout.fail()
+
+    assert rollout.state == "failed"
+    assert rollout.task("deploy").state == "cancelled"
+    assert rollout.version_on("n1") == "v1"
+
+
 def test_what_was_not_done_takes_the_fleet_back_where_the_strategy_says_so():
     rollout = a_rollout(
         a_task_request("deploy", "deploy", app="web"),

@@ -137,10 +137,13 @@ stages:
     )
     tasks = by_id(found)
 
-    assert [(it.name, it.approval) for it in found.stages] == [("A", False), ("B", True)]
+    assert [(it.name, it.approval, it.continue_on) for it in found.stages] == [
+        ("A", False, ()),
+        ("B", True, ("failure",)),
+    ]
     assert tasks["b"].when.text == '(environment.kind == "prod") && (tasks.a.exit_code == 0)'
     assert tasks["b"].when.results == {"a": ("a",)}
-    assert tasks["b"].continue_on == ("failure",)
+    assert tasks["b"].continue_on == ()
     assert tasks["c"].continue_on == ("cancelled",)
     assert tasks["c"].stage == 1
 

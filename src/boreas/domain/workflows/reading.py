@@ -50,7 +50,7 @@ class _Reading:
         for stage, own in self._stages(top):
             stages.append(stage)
             tasks += own
-        tasks += self._tasks(top, None, {})
+        tasks += self._tasks(top, None, ())
         if not top.has("stages") and not top.has("tasks"):
             top.wrong_at(top.place, "", "has neither `stages` nor `tasks`", "write one of them")
         top.refuse_the_rest()
@@ -72,11 +72,10 @@ class _Reading:
             if name in names:
                 fields.wrong("name", f"is {name!r} like that of {names[name]}", "choose another")
             names.setdefault(name, fields.path)
-            stage = Stage(name=name, approval=fields.flag("approval"))
-            common = {
-                "conditions": _condition(fields),
-                "continue_on": _continue_on(fields),
-            }
+            stage = Stage(
+                name=name, approval=fields.flag("approval"), continue_on=_continue_on(fields)
+            )
+            common = _condition(fields)
             tasks = self._tasks(fields, index, common)
             if not fields.has("tasks"):
                 fields.wrong("tasks", "has no `tasks`", "write at least one task")
@@ -84,18 +83,18 @@ class _Reading:
             yield stage, tasks
 
     def _tasks(
-        self, around: Fields, stage: int | None, common: Mapping[str, Any]
+        self, around: Fields, stage: int | None, common: Sequence[ConditionText]
     ) -> list[TaskTemplate]:
         return [self._task(it, stage, common) for it in around.children("tasks", "task")]
 
-    def _task(self, fields: Fields, stage: int | None, common: Mapping[str, Any]) -> TaskTemplate:
+    def _task(
+        self, fields: Fields, stage: int | None, common: Sequence[ConditionText]
+    ) -> TaskTemplate:
         id_ = fields.text("id", most=100, required=True) or ""
         if id_ and not TASK_ID.fullmatch(id_):
             mend = "use letters, digits, `-`, `_` and `.`, beginning with a letter or digit"
             fields.wrong("id", f"is {id_!r}, which is no id", mend)
         type_ = _type(fields)
-        conditions = _condition(fields)
-        own_going_on = _continue_on(fields)
         task = TaskTemplate(
             id=id_,
             name=fields.text("name", most=200) or id_,
@@ -105,12 +104,12 @@ class _Reading:
             application=fields.text("application"),
             applications=_matrix(fields),
             needs=tuple(name for name, _ in fields.texts("needs")),
-            conditions=(*common.get("conditions", ()), *conditions),
+            conditions=(*common, *_condition(fields)),
             payload=_payload(fields, type_),
             confirm=fields.flag("confirm"),
             timeout_seconds=fields.seconds("timeout", least=1.0),
             retry=_retry(fields),
-            continue_on=own_going_on or common.get("continue_on", ()),
+            continue_on=_continue_on(fields),
             places=fields.places(),
         )
         fields.refuse_the_rest()

@@ -131,7 +131,10 @@ _STAGE: Final[Schema] = _mapping(
         "name": _text(100, "Unique in the template."),
         "approval": {"type": "boolean", "description": "Somebody has to agree before it begins."},
         "when": _WHEN,
-        "continue_on": _CONTINUE_ON,
+        "continue_on": {
+            **_CONTINUE_ON,
+            "description": "How earlier stages may end without keeping this one from being done.",
+        },
         "tasks": _TASKS,
     },
     "Tasks that run side by side when everything in the stage before is over.",

@@ -31,6 +31,11 @@ def template_text(deployment: Deployment, applications: Mapping[ApplicationId, s
             {
                 "name": stage.name,
                 **({"approval": True} if stage.approval else {}),
+                **(
+                    {"continue_on": [it.value for it in stage.continue_on]}
+                    if stage.continue_on
+                    else {}
+                ),
                 "tasks": by_stage[index],
             }
             for index, stage in enumerate(deployment.stages)

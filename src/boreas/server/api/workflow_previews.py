@@ -53,6 +53,7 @@ class StagePreview(View):
     number: int
     name: str
     approval: bool
+    continue_on: list[str]
     tasks: list[str]
     is_skipped: bool
 
@@ -259,6 +260,7 @@ def _stages(deployment: Deployment, tasks: Sequence[TaskPreview]) -> list[StageP
                 number=index + 1,
                 name=stage.name,
                 approval=stage.approval,
+                continue_on=list(stage.continue_on),
                 tasks=[it.id for it in mine],
                 is_skipped=all(it.verdict == "skip" for it in mine),
             )

@@ -21,6 +21,7 @@ from boreas.domain.deployments import (
     Task,
     TaskState,
 )
+from boreas.domain.ids import TaskId
 from boreas.domain.workflow import Bad, TaskType
 from boreas.engine.health_windows import active_seconds
 from boreas.testing.simulate import oracle
@@ -72,11 +73,18 @@ def no_task_before_its_predecessors(moment: Moment) -> Iterator[str]:
                 continue
             states = {it.id: it.state for it in change.after.tasks}
             task = change.task(row.task_id)
-            good = {TaskState.SUCCESS, *(_ENDED_BADLY[it] for it in task.continue_on)}
             for before in oracle.must_come_before(change.after, task):
-                if states.get(before) not in good:
+                if states.get(before) not in _good_before(change, task, before):
                     state = states.get(before)
                     yield f"{row.id} of {row.task_id} was sent while {before} is {state}"
+
+
+def _good_before(change: Change, task: Task, before: TaskId) -> set[TaskState]:
+    """How this earlier task may have ended for the later one to be done."""
+    goes_on = set(task.continue_on)
+    if task.stage is not None and change.task(before).stage != task.stage:
+        goes_on |= set(change.after.stages[task.stage].continue_on)
+    return {TaskState.SUCCESS, *(_ENDED_BADLY[it] for it in goes_on)}
 
 
 def batches_are_as_the_strategy_says(moment: Moment) -> Iterator[str]:

@@ -190,7 +190,14 @@ def _plain_request(
 def in_stages(dice: Dice, request: DeploymentRequest) -> DeploymentRequest:
     """The same with what a workflow template adds: stages, conditions, repetitions, going on."""
     count = dice.whole(1, 3)
-    stages = tuple(Stage(name=f"s{n}", approval=dice.chance(0.15)) for n in range(count))
+    stages = tuple(
+        Stage(
+            name=f"s{n}",
+            approval=dice.chance(0.15),
+            continue_on=(Bad.FAILURE,) if dice.chance(0.2) else (),
+        )
+        for n in range(count)
+    )
     tasks: list[TaskRequest] = []
     for task in request.tasks or ():
         known = {it.id for it in tasks}
