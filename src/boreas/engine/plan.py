@@ -5,7 +5,7 @@ read here: releases, targets and what is live come in, so that the same input gi
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -43,6 +43,7 @@ from boreas.engine.graph import Graph, graph_of
 from boreas.engine.snapshot import ReleaseView
 from boreas.engine.task_scope import command_of, targets_of_command
 from boreas.engine.waves import cut_into_batches, is_blue_green
+from boreas.kit.values import replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,7 @@ from datetime import datetime
 
 from boreas.domain.deployments import Deployment
 from boreas.domain.errors import InvalidInput, invalid
-from boreas.domain.fleet import AgentView as AgentSeen
-from boreas.domain.ids import AgentId, ApplicationId, DeploymentId
+from boreas.domain.ids import ApplicationId, DeploymentId
 from boreas.engine.plan import DeploymentRequest, lay_out
 from boreas.server.auth.callers import Caller
 from boreas.server.deployment_bodies import (
@@ -46,20 +45,6 @@ class Asked:
             return lay_out(self.request, self.frozen.ground, now)
         except InvalidInput as error:
             raise placed(error, self.used) from error
-
-
-async def agents_of(tx: Transaction, frozen: Frozen) -> dict[AgentId, AgentSeen]:
-    """The agents behind the ground's targets, as they are now."""
-    found = await tx.agents.among({target.agent_id for target in frozen.ground.targets})
-    return {
-        agent.id: AgentSeen(
-            id=agent.id,
-            name=agent.name,
-            online=agent.online,
-            revoked=agent.revoked_at is not None,
-        )
-        for agent in found.values()
-    }
 
 
 async def asked_for(

@@ -10,7 +10,8 @@ from typing import Any
 
 from boreas.domain.deployments import Deployment
 from boreas.domain.errors import NotFound, invalid
-from boreas.domain.ids import ApplicationId, DeploymentId, ReleaseId
+from boreas.domain.fleet import AgentView, Target
+from boreas.domain.ids import AgentId, ApplicationId, DeploymentId, ReleaseId
 from boreas.domain.images import image_of
 from boreas.domain.orders import DriverKind, ReleaseBody
 from boreas.domain.permissions import Permission
@@ -53,6 +54,8 @@ class Frozen:
     names: Names
     variables: VariableSnapshot
     """What commands of no application see."""
+    agents: Mapping[AgentId, AgentView]
+    """The agents behind the targets, as they were at this moment."""
     rules: Rules
 
     @property
@@ -96,7 +99,7 @@ async def freeze(
     deployments only.
     """
     targets = tuple(await tx.targets.all(within=site.environment.id))
-    agents = await tx.agents.among({it.agent_id for it in targets})
+    agents = await _agents(tx, targets)
     applications = [it for it in site.applications if it.id in set(chosen)]
     levels = await read_levels(tx, site.project, site.environment, [it.id for it in applications])
     of_tasks = deploy_variables(tasks or ())
@@ -126,6 +129,7 @@ async def freeze(
         ),
         releases=releases,
         variables=levels.snapshot(),
+        agents=agents,
         rules=rules_of(site.environment),
         names=Names(
             version=site.version.name,
@@ -145,6 +149,19 @@ def facts_of(
         **facts_about(site.version, site.environment),
         "variables": variables.plain,
         "applications": {it.application_id: facts_of_application(it) for it in releases},
+    }
+
+
+async def _agents(tx: Transaction, targets: Sequence[Target]) -> Mapping[AgentId, AgentView]:
+    found = await tx.agents.among({it.agent_id for it in targets})
+    return {
+        agent.id: AgentView(
+            id=agent.id,
+            name=agent.name,
+            online=agent.online,
+            revoked=agent.revoked_at is not None,
+        )
+        for agent in found.values()
     }
 
 

@@ -8,7 +8,7 @@ from boreas.domain.deployments import Deployment, DeploymentState
 from boreas.domain.ids import DeploymentId
 from boreas.engine.explain import explain, reasons
 from boreas.engine.preview import plan_preview
-from boreas.server.asking import agents_of, asked_for
+from boreas.server.asking import asked_for
 from boreas.server.auth.callers import AnyUser, Caller, checks_itself
 from boreas.server.auth.permits import DEPLOYING, Seer, check_thing
 from boreas.server.bodies import V1Page, V1View
@@ -102,7 +102,7 @@ async def _dry_run(body: DeploymentBody, caller: Caller, services: ServiceBundle
     async with services.store.reading() as tx:
         asked = await asked_for(tx, body, caller, services)
         frozen, deployment = asked.frozen, asked.laid_out(now)
-        agents = await agents_of(tx, frozen)
+        agents = frozen.agents
         live = {it.release_id for it in frozen.ground.live.values() if it.release_id}
         releases = await tx.deployments.release_views(live)
         inputs = await read_inputs(tx, deployment, frozen)

@@ -20,7 +20,7 @@ from boreas.engine.edit import request_of
 from boreas.engine.graph import graph_of
 from boreas.engine.preview import PlanPreview, plan_preview
 from boreas.server.api.workflows import TemplateText
-from boreas.server.asking import Asked, agents_of, asked_for
+from boreas.server.asking import Asked, asked_for
 from boreas.server.auth.callers import Caller, Public
 from boreas.server.auth.permits import Seer
 from boreas.server.bodies import Body, View, Whole
@@ -154,7 +154,7 @@ async def _preview(
     )
     async with services.store.reading() as tx:
         asked = await asked_for(tx, wanted, caller, services, text=body.text, within=project_id)
-        agents = await agents_of(tx, asked.frozen)
+        agents = asked.frozen.agents
     deployment = asked.laid_out(services.clock.now())
     plan = plan_preview(deployment, asked.frozen.ground, agents, asked.frozen.rules)
     return _view(workflow_id, asked, deployment, plan)
