@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 
 from boreas.domain.deployments import WorkflowOrigin
 from boreas.domain.errors import NotFound
@@ -61,8 +61,14 @@ class SqlWorkflowVersions(SqlNoun[WorkflowVersion]):
 
     async def numbered(self, workflow_id: str, number: int) -> WorkflowVersion:
         """This version of this template; `NotFound`."""
-        table = self._table
-        found = await self._first((table.c.workflow_id == workflow_id) & (table.c.number == number))
+        columns = self._table.c
+        query = self._once(
+            "numbered",
+            lambda: self._select().where(
+                columns.workflow_id == bindparam("workflow"), columns.number == bindparam("number")
+            ),
+        )
+        found = await self._first(query, {"workflow": workflow_id, "number": number})
         if found is None:
             raise NotFound(f"There is no version {number} of this workflow.")
         return found
