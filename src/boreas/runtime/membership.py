@@ -47,11 +47,20 @@ class Membership:
         self._epoch = 0
 
     async def join(self) -> None:
-        """Register; from now on the lease is ours."""
+        """Register; from now on the lease is ours.
+
+        While it was nobody's, deployments may have been told that our agents are away: they look
+        again.
+        """
+        now = self._clock.now()
         async with self._store.transaction() as tx:
             self._epoch = await tx.servers.register(
                 self.server_id, address=self._address, lease_seconds=self._times.seconds
             )
+            agents = await tx.links.on_server(self.server_id)
+            if agents:
+                await tx.work.wake_for_agents(agents, now)
+                await tx.announce(CHANNEL_DUE, "")
 
     async def check(self, tx: Transaction) -> None:
         """`Conflict` unless the lease still stands."""
@@ -80,13 +89,17 @@ class Membership:
 
     async def keep(self) -> None:
         """Renew the lease and bury dead servers, for ever."""
+        pause = self._times.renew_every
         while True:
-            await self._clock.sleep(self._times.renew_every)
+            await self._clock.sleep(pause)
+            pause = self._times.renew_every
             try:
                 await self._renew_and_bury()
             except Conflict:
                 await self.ensure()
             except (Unavailable, NoSpace) as outage:
+                # An outage that comes and goes must not be met each time by chance.
+                pause = min(pause, _REST_AFTER_OUTAGE_SECONDS)
                 log.warning("lease not renewed", action="renew_failed", reason=outage.message)
 
     async def leave(self) -> None:

@@ -130,7 +130,7 @@ class Servers(Protocol):
         ...
 
     async def renew(self, server_id: ServerId, epoch: int, *, lease_seconds: float) -> None:
-        """Extend the lease; `Conflict` if it was lost to a later epoch."""
+        """Extend the lease; `Conflict` if it ended, or was lost to a later epoch."""
         ...
 
     async def check(self, server_id: ServerId, epoch: int) -> None:
@@ -171,6 +171,10 @@ class AgentLinks(Protocol):
         self, facts: Mapping[AgentId, Mapping[str, object] | None], now: datetime
     ) -> None:
         """Heartbeats since the last call; facts where they changed."""
+        ...
+
+    async def on_server(self, server_id: ServerId) -> Sequence[AgentId]:
+        """Agents that hang on this server, whether it lives or not."""
         ...
 
     async def revoked_at(self, server_id: ServerId) -> Sequence[AgentId]:

@@ -89,6 +89,11 @@ class SqlAgentLinks:
         if rows:
             await self._unit.connection.execute(_SEEN, rows)
 
+    async def on_server(self, server_id: ServerId) -> Sequence[AgentId]:
+        agents = tables.agents
+        query = select(agents.c.id).where(agents.c.server_id == server_id)
+        return [AgentId(id_) for (id_,) in await self._unit.connection.execute(query)]
+
     async def revoked_at(self, server_id: ServerId) -> Sequence[AgentId]:
         """Agents that hang on this server although they were revoked."""
         agents = tables.agents

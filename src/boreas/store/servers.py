@@ -56,10 +56,12 @@ class SqlServers:
 
     async def renew(self, server_id: ServerId, epoch: int, *, lease_seconds: float) -> None:
         connection, servers = self._unit.connection, tables.servers
+        now = dialects.clock(connection)
+        mine = servers.c.id == server_id, servers.c.epoch == epoch
         renewed = await connection.execute(
             update(servers)
-            .where(servers.c.id == server_id, servers.c.epoch == epoch)
-            .values(lease_until=dialects.clock(connection) + _microseconds(lease_seconds))
+            .where(*mine, servers.c.lease_until > now)
+            .values(lease_until=now + _microseconds(lease_seconds))
         )
         if renewed.rowcount == 0:
             raise lost_lease(server_id)

@@ -60,6 +60,7 @@ class MemoryServers:
         return self._clock.now() + timedelta(seconds=seconds)
 
     async def renew(self, server_id: ServerId, epoch: int, *, lease_seconds: float) -> None:
+        await self.check(server_id, epoch)
         life = self._mine(server_id, epoch)
         renewed = replace(life, lease_until=self._after(lease_seconds))
         self._draft.write("servers")[server_id] = renewed
@@ -150,6 +151,9 @@ class MemoryLinks:
                 agent = agents[agent_id]
                 facts_now = agent.facts if news is None else news
                 agents[agent_id] = replace(agent, last_seen_at=now, facts=facts_now)
+
+    async def on_server(self, server_id: ServerId) -> Sequence[AgentId]:
+        return [it.id for it in self._draft.shelf("agents").values() if it.server_id == server_id]
 
     async def revoked_at(self, server_id: ServerId) -> Sequence[AgentId]:
         agents = self._draft.shelf("agents").values()

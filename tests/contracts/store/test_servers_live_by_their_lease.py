@@ -73,6 +73,18 @@ async def test_a_lease_that_ended_is_lost(store):
         await check(store, "s1", epoch)
 
 
+async def test_a_lease_that_ended_is_not_renewed(store):
+    # Others may have decided meanwhile that its agents are away: it must join again and say so.
+    epoch = await register(store, "s1", seconds=0.0)
+
+    async def renew():
+        async with store.transaction() as tx:
+            await tx.servers.renew("s1", epoch, lease_seconds=60)
+
+    with pytest.raises(Conflict):
+        await renew()
+
+
 async def test_agents_of_a_dead_server_are_offline(scene):
     await register(scene.store, "s1", seconds=0.05)
     await connect(scene, "s1", *scene.agents[:2])
@@ -209,6 +221,8 @@ async def test_agents_are_counted_by_the_living_server_they_hang_on(scene):
 
     async with store.reading() as tx:
         assert await tx.servers.agents() == {"s1": 2}
+        assert set(await tx.links.on_server("s1")) == {one.id, two.id}
+        assert await tx.links.on_server("s2") == []
 
 
 async def test_a_revoked_agent_that_still_hangs_on_a_server_is_found(scene):

@@ -251,3 +251,22 @@ async def test_a_server_that_lost_its_lease_writes_nothing_until_it_joined_again
     async with world.store.transaction() as tx:
         later = await tx.servers.register(SERVER, address="here:1", lease_seconds=60)
     assert later > epoch + 1
+
+
+async def test_deployments_look_again_when_their_agents_server_has_its_lease_again() -> None:
+    # While nobody held it, another server may have decided to wait for the agents.
+    world = World()
+    await world.found()
+    async with TaskGroup("test") as tasks:
+        tasks.start(lambda: world.loop.run(world.post), name="loop")
+        await eventually(lambda: len(world.post.rows) == 1)
+
+    async def due() -> list[DeploymentId]:
+        async with world.store.transaction() as tx:
+            return list(await tx.work.claim_due(world.clock.now(), limit=10))
+
+    assert await due() == []
+
+    await world.membership.join()
+
+    assert await due() == [DeploymentId("dep0")]
