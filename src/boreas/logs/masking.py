@@ -18,6 +18,7 @@ MASK: Final = b"***"
 # When nothing comes for a while, so much of a secret's beginning is shown: a prompt that ends in
 # the first letters of one must not stay invisible.
 SHOWN_WHEN_IDLE: Final = 2
+_HEAD: Final = 8
 _STARS: Final = bytes(10 if byte == 10 else ord("*") for byte in range(256))
 
 Span = tuple[int, int]
@@ -31,9 +32,12 @@ class SecretForms:
         from ahocorasick_rs import BytesAhoCorasick, Implementation
 
         self._sorted = sorted({form for form in forms if form})
-        self._heads = {form[:2] for form in self._sorted}
-        self._longest_line = max((len(f) for f in self._sorted if b"\n" not in f), default=0)
-        self._longest_block = max((len(f) for f in self._sorted if b"\n" in f), default=0)
+        self._heads = {form[:_HEAD] for form in self._sorted if len(form) > _HEAD}
+        blocks = [form for form in self._sorted if b"\n" in form]
+        self._first_lines = sorted({form.index(b"\n") for form in blocks}, reverse=True)
+        self._longest_block = max(map(len, blocks), default=0)
+        lines = (len(form) for form in self._sorted if b"\n" not in form)
+        self._longest_line = max((*lines, *(length + 1 for length in self._first_lines)), default=0)
         # Not a DFA: that would take forty megabytes for a hundred secrets.
         self._finder = BytesAhoCorasick(self._sorted, implementation=Implementation.ContiguousNFA)
 
@@ -51,12 +55,29 @@ class SecretForms:
     def may_begin_at(self, buffer: bytes) -> int:
         """The first place from which on everything may be the beginning of a secret."""
         size = len(buffer)
-        line = max(size - self._longest_line + 1, buffer.rfind(b"\n") + 1, 0)
-        block = max(size - self._longest_block + 1, 0) if self._longest_block else size
-        for place in range(min(line, block), size - 1):
-            if buffer[place : place + 2] in self._heads and self._is_beginning(buffer[place:]):
+        if (block := self._block_begins_at(buffer)) < size:
+            return block
+        first = max(size - self._longest_line + 1, buffer.rfind(b"\n") + 1, 0)
+        last = size - _HEAD
+        for place in range(first, last + 1):
+            if buffer[place : place + _HEAD] in self._heads and self._is_beginning(buffer[place:]):
                 return place
-        return size - 1 if size and self._is_beginning(buffer[-1:]) else size
+        rest = range(max(first, last + 1), size)
+        return next((place for place in rest if self._is_beginning(buffer[place:])), size)
+
+    def _block_begins_at(self, buffer: bytes) -> int:
+        """The same for beginnings that are longer than a line: there is a newline in them."""
+        size = len(buffer)
+        if not self._first_lines:
+            return size
+        first = max(size - self._longest_block + 1, 0)
+        newline = buffer.find(b"\n", first)
+        while newline >= 0:
+            for length in self._first_lines:
+                if newline - length >= first and self._is_beginning(buffer[newline - length :]):
+                    return newline - length
+            newline = buffer.find(b"\n", newline + 1)
+        return size
 
     def _is_beginning(self, text: bytes) -> bool:
         """Of a longer form."""
