@@ -1,6 +1,7 @@
 """Workflow templates, all their versions, and the copies that deployments took."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import bindparam, insert, select
 
@@ -12,6 +13,8 @@ from boreas.store import shelves, usage
 from boreas.store.nouns import SqlNoun
 from boreas.store.release_tables import deployment_workflows
 from boreas.store.unit import Unit
+
+MOST_VERSIONS: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +71,10 @@ class SqlWorkflowVersions(SqlNoun[WorkflowVersion]):
                 columns.workflow_id == bindparam("workflow"), columns.number == bindparam("number")
             ),
         )
-        found = await self._first(query, {"workflow": workflow_id, "number": number})
+        # A larger number is none that the column could hold.
+        fits = 0 < number <= MOST_VERSIONS
+        asked = {"workflow": workflow_id, "number": number}
+        found = await self._first(query, asked) if fits else None
         if found is None:
             raise NotFound(f"There is no version {number} of this workflow.")
         return found

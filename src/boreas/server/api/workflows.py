@@ -361,18 +361,12 @@ async def show_workflow_version(
 ) -> WorkflowVersionDetailView:
     """One version with its text, and what differs from another one."""
     async with services.store.reading() as tx:
-        version = await _numbered(tx, workflow_id, number)
+        version = await tx.workflow_versions.numbered(workflow_id, number)
         other = await _before(tx, version)
         if against is not None:
-            other = await _numbered(tx, workflow_id, against)
+            other = await tx.workflow_versions.numbered(workflow_id, against)
     view = _version_view(version, other)
     return WorkflowVersionDetailView(**view.model_dump(), text=version.text)
-
-
-async def _numbered(tx: Transaction, workflow_id: str, number: int) -> WorkflowVersion:
-    if not 0 < number < 2**31:
-        raise NotFound(f"There is no version {number} of this workflow.")
-    return await tx.workflow_versions.numbered(workflow_id, number)
 
 
 @router.post("/{workflow_id}/versions/{number}/restore")
@@ -388,7 +382,7 @@ async def restore_workflow_version(
     async with services.store.transaction() as tx:
         await caller.must(tx, Permission.CONFIGURE, project_id)
         workflow = await tx.workflows.locked(workflow_id)
-        old = await _numbered(tx, workflow_id, number)
+        old = await tx.workflow_versions.numbered(workflow_id, number)
         message = body.message if body is not None and body.message else f"Restore version {number}"
         saving = _Saving(services, caller, project_id)
         said = (message, f"version {number}")
