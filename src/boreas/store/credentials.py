@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Table, func, insert, or_, select
+from sqlalchemy import ColumnElement, Select, Table, func, insert, or_, select
 
 from boreas.domain.credentials import Credential, CredentialAction, CredentialEvent
 from boreas.domain.permissions import Sight
@@ -13,7 +14,7 @@ from boreas.store.mapping import Form, document_of
 from boreas.store.members import seen_projects
 from boreas.store.nouns import SqlNoun
 from boreas.store.paging import USUAL_PER_PAGE, Page, at_most, key_of, page_of
-from boreas.store.release_tables import credential_uses, workflows
+from boreas.store.release_tables import credential_uses, workflow_versions, workflows
 from boreas.store.unit import Unit
 
 _EVENT = Form(CredentialEvent)
@@ -62,20 +63,31 @@ class SqlCredentials(SqlNoun[Credential]):
         """
         await self._unit.pending.flush()
         return [
-            *await self._named_by("application", tables.applications, credential_id),
-            *await self._named_by("workflow", workflows, credential_id),
+            *await self._applications(credential_id),
+            *await self._workflows(credential_id),
             *await self._under_way(credential_id),
         ]
 
-    async def _named_by(
-        self, kind: str, table: Table, credential_id: str
-    ) -> Sequence[CredentialUser]:
-        names_it = table.c.document.contains(credential_id, autoescape=True)
-        query = select(table.c.id, table.c.name, table.c.project_id).where(names_it)
-        rows = await self._connection.execute(query.order_by(table.c.name, table.c.id))
+    async def _applications(self, credential_id: str) -> Sequence[CredentialUser]:
+        table = tables.applications
+        query = select(table.c.id, table.c.name, table.c.project_id)
+        return await self._users("application", query.where(_names(table, credential_id)))
+
+    async def _workflows(self, credential_id: str) -> Sequence[CredentialUser]:
+        """By their newest version; what an older one says comes back only when it is restored."""
+        newest = workflow_versions.c.number == workflows.c.revision
+        query = (
+            select(workflows.c.id, workflows.c.name, workflows.c.project_id)
+            .join(workflow_versions, workflow_versions.c.workflow_id == workflows.c.id)
+            .where(newest, _names(workflow_versions, credential_id))
+        )
+        return await self._users("workflow", query)
+
+    async def _users(self, kind: str, query: Select[Any]) -> Sequence[CredentialUser]:
+        rows = (await self._connection.execute(query)).all()
         return [
             CredentialUser(kind=kind, id=id_, name=name, project_id=project)
-            for id_, name, project in rows
+            for id_, name, project in sorted(rows, key=lambda row: (row[1], row[0]))
         ]
 
     async def _under_way(self, credential_id: str) -> Sequence[CredentialUser]:
@@ -83,7 +95,7 @@ class SqlCredentials(SqlNoun[Credential]):
         holding = [
             select(part.c.deployment_id)
             .where(part.c.deployment_id == deployments.c.id)
-            .where(part.c.document.contains(credential_id, autoescape=True))
+            .where(_names(part, credential_id))
             .exists()
             for part in (tables.releases, tables.tasks)
         ]
@@ -96,6 +108,10 @@ class SqlCredentials(SqlNoun[Credential]):
             CredentialUser(kind="deployment", id=id_, name=f"#{number}", project_id=project)
             for id_, number, project in await self._connection.execute(query)
         ]
+
+
+def _names(table: Table, credential_id: str) -> ColumnElement[bool]:
+    return table.c.document.contains(credential_id, autoescape=True)
 
 
 class SqlCredentialUses:

@@ -220,6 +220,23 @@ async def test_one_that_an_application_names_is_not_deleted_without_force(
     assert log[0]["purpose"] == "by force, although used by application web"
 
 
+async def test_one_that_a_workflow_names_is_not_deleted_until_its_newest_version_does_not(
+    admin: httpx.AsyncClient, site: Any, hub: dict[str, Any], make: Make
+) -> None:
+    where = f"/api/release/projects/{site.project}/workflows"
+    text = "stages:\n- name: go\n  tasks:\n  - {id: say, type: custom, command: echo HUB}\n"
+    workflow = await make(admin, where, {"name": "w", "text": text.replace("HUB", hub["id"])})
+
+    refused = await admin.delete(f"{WHERE}/{hub['id']}")
+    changed = await admin.put(f"{where}/{workflow['id']}", json={"text": text})
+
+    assert changed.status_code == 200, changed.text
+    assert [(it["kind"], it["id"]) for it in refused.json()["params"]["users"]] == [
+        ("workflow", workflow["id"])
+    ]
+    assert (await admin.delete(f"{WHERE}/{hub['id']}")).status_code == 204
+
+
 async def test_a_run_keeps_what_it_started_with_even_if_that_is_deleted_by_force(
     admin: httpx.AsyncClient, services: ServiceBundle, site: Any, hub: dict[str, Any], make: Make
 ) -> None:
