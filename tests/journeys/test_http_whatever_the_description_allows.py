@@ -4,7 +4,9 @@ Walks every route of a real server, whatever routes there are, by schemathesis. 
 name things that exist, so that they reach the code behind the first look-up.
 """
 
+import os
 import re
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -70,6 +72,13 @@ class Shop:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     whole = Installation(tmp_path_factory.mktemp("described"))
+    with pytest.MonkeyPatch.context() as environment:
+        # Without a key credentials are refused with a 503 on purpose.
+        environment.setenv("QUIC_FLOW_SECRET_KEY", b64encode(os.urandom(32)).decode())
+        yield from opened(whole)
+
+
+def opened(whole: Installation) -> Iterator[Shop]:
     try:
         yield Shop(whole)
     finally:
