@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from boreas.domain.ids import (
     AgentId,
@@ -37,6 +37,22 @@ class Agent:
     transport: str = ""
     revoked_at: datetime | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+PROJECT_LABEL: Final = "project"
+"""Names or ids of projects, with commas between: only they may use this agent, or see it."""
+
+
+def serves(labels: Mapping[str, str], *names: str) -> bool:
+    """May a project of this name (or id) use an agent with these labels? Without a word, any.
+
+    >>> serves({"project": "shop, blog"}, "blog"), serves({"zone": "a"}, "blog")
+    (True, True)
+    >>> serves({"project": "shop"}, "blog", "prj_1")
+    False
+    """
+    word = labels.get(PROJECT_LABEL)
+    return word is None or not {each.strip() for each in word.split(",")}.isdisjoint(names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from boreas.domain.fleet import Agent
 from boreas.domain.ids import AgentId, DeploymentId
 from boreas.domain.permissions import Permission
 from boreas.runtime.ports import CHANNEL_AGENTS, CHANNEL_CHANGED
-from boreas.server.api.agents import agent_view
+from boreas.server.api.agents import agent_view, is_shown, own_projects
 from boreas.server.auth.callers import Caller
 from boreas.server.auth.permits import check_thing
 from boreas.server.live_pictures import Pictures
@@ -196,13 +196,20 @@ class AgentsTopic(_ListTopic):
     async def everything(self) -> Message:
         async with self._services.store.reading() as tx:
             agents = await tx.agents.all()
+            names = await own_projects(tx, self._caller)
+        agents = [agent for agent in agents if is_shown(agent, names)]
         return {"agents": [self._agent(agent) for agent in agents]}
 
     async def some(self, ids: list[str]) -> Message:
         async with self._services.store.reading() as tx:
             found = {each: await tx.agents.find(AgentId(each)) for each in ids}
+            names = await own_projects(tx, self._caller)
         return {
-            "agents": [self._agent(agent) for agent in found.values() if agent is not None],
+            "agents": [
+                self._agent(agent)
+                for agent in found.values()
+                if agent is not None and is_shown(agent, names)
+            ],
             "removed": [each for each, agent in found.items() if agent is None],
         }
 

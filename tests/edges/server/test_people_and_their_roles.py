@@ -470,3 +470,39 @@ async def test_a_failed_sign_in_of_a_known_name_is_written_down_and_of_others_no
     assert [(it["subject_id"], it["address"]) for it in found] == [
         (people.ids["grace"], "198.51.100.7")
     ]
+
+
+# --- agents --------------------------------------------------------------------------------------
+
+
+async def test_an_agent_that_is_for_another_project_is_neither_seen_nor_used(
+    people: People, make: Any, store: SqlStore, enrol: Any
+) -> None:
+    """Hazard 70: the id of another project's agent."""
+    from dataclasses import replace
+
+    mine = (await make(people.admin, PROJECTS, {"name": "mine"}))["id"]
+    _, grace = await people.member(mine, "grace", Role.MAINTAINER)
+    kind = {"name": "prod", "kind": "prod"}
+    where = f"{PROJECTS}/{mine}/environments"
+    environment = (await make(people.admin, where, kind))["id"]
+    common, theirs = await enrol("common"), await enrol("theirs")
+    async with store.transaction() as tx:
+        agent = await tx.agents.get(theirs)
+        await tx.agents.change(replace(agent, labels={"project": "payroll"}))
+        own = await tx.agents.get(common)
+        await tx.agents.change(replace(own, labels={"project": "payroll, mine"}))
+
+    seen = (await grace.get("/api/release/agents")).json()["items"]
+    assert [it["name"] for it in seen] == ["common"]
+    foreign = await grace.get(f"/api/release/agents/{theirs}")
+    unknown = await grace.get("/api/release/agents/agt_none")
+    assert foreign.status_code == unknown.status_code == 404
+    assert foreign.json()["detail"].replace(theirs, "agt_none") == unknown.json()["detail"]
+
+    targets = f"/api/release/environments/{environment}/targets"
+    refused = await grace.post(targets, json={"name": "t", "agent": "theirs"})
+    missing = await grace.post(targets, json={"name": "t", "agent": "nobody"})
+    assert refused.status_code == missing.status_code == 422
+    assert refused.json()["detail"].replace("theirs", "nobody") == missing.json()["detail"]
+    assert (await grace.post(targets, json={"name": "t", "agent": "common"})).status_code == 201

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from boreas.domain.fleet import Agent, EnrolToken
+from boreas.domain.fleet import Agent, EnrolToken, serves
 from boreas.domain.ids import AgentId
 from boreas.kit.ids import new_secret
 from boreas.server.auth.callers import Admin, AnyUser, Caller
@@ -16,6 +16,8 @@ from boreas.server.creation import Creating
 from boreas.server.paging import USUAL, Cursor, Limit
 from boreas.server.services import Services
 from boreas.store import SqlTransaction as Transaction
+from boreas.store.nouns import not_found
+from boreas.store.shelves import AGENTS
 from boreas.transport.tokens import secret_hash
 
 router = APIRouter(prefix="/api/release/agents", tags=["agents"])
@@ -118,10 +120,11 @@ async def delete_enrol_token(token_id: str, caller: Admin, services: Services) -
 async def list_agents(
     caller: AnyUser, services: Services, limit: Limit = USUAL, cursor: Cursor = None
 ) -> Page[AgentView]:
-    """All agents, by name; what they report of their nodes is for admins."""
+    """Agents that the caller's projects may use, by name; their nodes' facts are for admins."""
     async with services.store.reading() as tx:
         page = await tx.agents.page(cursor=cursor, limit=limit)
-    views = [agent_view(agent, caller) for agent in page.items]
+        names = await own_projects(tx, caller)
+    views = [agent_view(each, caller) for each in page.items if is_shown(each, names)]
     return Page(items=views, next_cursor=page.next_cursor)
 
 
@@ -129,7 +132,10 @@ async def list_agents(
 async def show_agent(agent_id: AgentId, caller: AnyUser, services: Services) -> AgentView:
     """One agent."""
     async with services.store.reading() as tx:
-        return agent_view(await tx.agents.get(agent_id), caller)
+        agent = await tx.agents.get(agent_id)
+        if not is_shown(agent, await own_projects(tx, caller)):
+            raise not_found(AGENTS, agent_id)
+        return agent_view(agent, caller)
 
 
 @router.post("/{agent_id}/revoke")
@@ -163,6 +169,20 @@ async def delete_agent(agent_id: AgentId, caller: Admin, services: Services) -> 
         gone = {"name": agent.name, "labels": agent.labels}
         await tx.audit.note(caller, "agent.delete", "agent", agent_id, before=gone)
     services.wakes.revoked(agent_id)
+
+
+async def own_projects(tx: Transaction, caller: Caller) -> tuple[str, ...] | None:
+    """Names and ids of the caller's projects; None for who sees everything."""
+    seen = await tx.members.seen_by(await caller.sight_now(tx))
+    if seen is None:
+        return None
+    found = [await tx.projects.find(each) for each in sorted(seen)]
+    return tuple(word for each in found if each is not None for word in (each.id, each.name))
+
+
+def is_shown(agent: Agent, projects: tuple[str, ...] | None) -> bool:
+    """Is this agent shown to somebody with these projects?"""
+    return projects is None or serves(agent.labels, *projects)
 
 
 def agent_view(agent: Agent, caller: Caller) -> AgentView:

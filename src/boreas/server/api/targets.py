@@ -6,7 +6,7 @@ from dataclasses import replace
 from fastapi import APIRouter, Response
 
 from boreas.domain.errors import invalid
-from boreas.domain.fleet import Agent, Target
+from boreas.domain.fleet import Agent, Target, serves
 from boreas.domain.ids import EnvironmentId, ProjectId, TargetId
 from boreas.domain.permissions import Permission
 from boreas.server.auth.callers import Caller
@@ -69,10 +69,11 @@ async def _views(tx: Transaction, targets: Sequence[Target]) -> list[TargetView]
     return [_view(target, names.get(target.agent_id, "")) for target in targets]
 
 
-async def _agent(tx: Transaction, name_or_id: str) -> Agent:
-    """The agent by id, else by name; names are unique."""
+async def _agent(tx: Transaction, name_or_id: str, project_id: ProjectId) -> Agent:
+    """The agent by id, else by name; one that is for other projects only is not there."""
     agent = await tx.agents.called(name_or_id)
-    if agent is None:
+    project = await tx.projects.get(project_id)
+    if agent is None or not serves(agent.labels, project.name, project.id):
         mend = "write the name or the id of an enrolled agent"
         raise invalid("agent", f"there is no agent {name_or_id!r}", mend)
     if agent.revoked_at is not None:
@@ -101,7 +102,7 @@ async def create_target(
 
     async def make(tx: Transaction) -> TargetView:
         project_id = await _may_configure(tx, caller, environment_id)
-        agent = await _agent(tx, body.agent)
+        agent = await _agent(tx, body.agent, project_id)
         target = Target(
             id=TargetId(services.ids("tgt")),
             environment_id=environment_id,
@@ -180,7 +181,7 @@ async def change_target(
         if body.name is not None:
             target = replace(target, name=body.name)
         if body.agent is not None:
-            target = replace(target, agent_id=(await _agent(tx, body.agent)).id)
+            target = replace(target, agent_id=(await _agent(tx, body.agent, project_id)).id)
         await tx.targets.change(target)
         await tx.audit.note(
             caller,
