@@ -15,8 +15,8 @@ from boreas.credentials.private_keys import check_private_key
 from boreas.domain.credentials import CredentialType
 from boreas.domain.errors import invalid
 
+# Keys and kubeconfigs have a few thousand; a long YAML text would keep other requests waiting.
 LONGEST: Final = 64 * 1024
-_KUBECONFIG_LONGEST: Final = 512 * 1024
 
 # A host, perhaps a port, perhaps a path: what stands before the image's name.
 _REGISTRY = re.compile(
@@ -70,9 +70,8 @@ def checked(kind: CredentialType, given: Mapping[str, object]) -> Contents:
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise invalid(f"data.{name}", "is not a text")
-    longest = _KUBECONFIG_LONGEST if name == "kubeconfig" else LONGEST
-    if len(value) > longest:
-        raise invalid(f"data.{name}", f"is longer than {longest} characters")
+    if len(value) > LONGEST:
+        raise invalid(f"data.{name}", f"is longer than {LONGEST} characters")
     if "\0" in value or (not value.isascii() and _has_surrogates(value)):
         raise invalid(f"data.{name}", "has characters that no text has")
     if name in _LINES:

@@ -19,6 +19,11 @@ _MAGIC: Final = b"openssh-key-v1\0"
 # ssh-keygen's default is 16 or 24; a key that says a million would keep a core busy for hours.
 _MOST_ROUNDS: Final = 512
 _LEAST_RSA_BITS: Final = 2048
+# openssl's default is 2,048, careful people take 600,000; this many take a few seconds.
+_MOST_ITERATIONS: Final = 5_000_000
+_PBKDF2: Final = bytes.fromhex("06092a864886f70d01050c")
+_SCRYPT: Final = bytes.fromhex("06092b06010401da47040b")
+_ANEW: Final = "protect it anew: `ssh-keygen -p -a 24 -f KEY`"
 
 
 def check_private_key(text: str, passphrase: str | None) -> Mapping[str, str]:
@@ -58,22 +63,48 @@ def _look_at_form(text: str) -> None:
         raise invalid(FIELD, "is not a private key in PEM", mend)
     if begin.startswith(_OPENSSH) and _rounds(begin) > _MOST_ROUNDS:
         problem = f"would take more than {_MOST_ROUNDS} rounds to open"
-        raise invalid(FIELD, problem, "protect it anew: `ssh-keygen -p -a 24 -f KEY`")
+        raise invalid(FIELD, problem, _ANEW)
+    if "ENCRYPTED PRIVATE KEY-----" in begin.partition("\n")[0]:
+        _look_at_work(_body(begin))
+
+
+def _look_at_work(der: bytes) -> None:
+    """How long it would take to try a passphrase on a PKCS 8 key; damage shows itself later."""
+    if _SCRYPT in der:
+        raise invalid(FIELD, "is protected by scrypt, which is not read here", _ANEW)
+    _, found, parameters = der.partition(_PBKDF2)
+    if not found:
+        return
+    # SEQUENCE { OCTET STRING salt, INTEGER iterations, ... }, each with a short length.
+    after_salt = parameters[4 + parameters[3] :] if len(parameters) > 4 else b""
+    if after_salt[:1] == b"\x02" and len(after_salt) > 1:
+        iterations = int.from_bytes(after_salt[2 : 2 + after_salt[1]], "big")
+        if iterations > _MOST_ITERATIONS:
+            problem = f"would take more than {_MOST_ITERATIONS} rounds to open"
+            raise invalid(FIELD, problem, _ANEW)
+
+
+def _body(text: str) -> bytes:
+    """What stands between the lines of dashes; nothing if that is not base64."""
+    body = "".join(line.strip() for line in text.splitlines() if not line.startswith("-----"))
+    try:
+        return base64.b64decode(body, validate=True)
+    except binascii.Error:
+        return b""
 
 
 def _rounds(text: str) -> int:
     """How often an OpenSSH key's passphrase is hashed; 0 if that cannot be read."""
-    body = "".join(line for line in text.splitlines() if not line.startswith("-----"))
+    raw = _body(text)
+    if not raw.startswith(_MAGIC):
+        return 0
     try:
-        raw = base64.b64decode(body, validate=True)
-        if not raw.startswith(_MAGIC):
-            return 0
         _, rest = _string(raw[len(_MAGIC) :])
         _, rest = _string(rest)
         options, _ = _string(rest)
         _, after_salt = _string(options)
         return int(struct.unpack(">I", after_salt[:4])[0])
-    except (binascii.Error, struct.error):
+    except struct.error:
         return 0
 
 

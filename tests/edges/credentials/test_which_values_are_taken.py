@@ -136,6 +136,37 @@ def test_a_key_that_would_keep_the_server_busy_for_hours_is_refused(tmp_path: Pa
     assert "more than 512 rounds" in said
 
 
+@pytest.mark.parametrize(
+    ("protection", "said"),
+    [
+        (["-v2", "aes-256-cbc", "-iter", "5000001"], "more than 5000000 rounds"),
+        (["-scrypt"], "is protected by scrypt"),
+    ],
+)
+def test_the_same_is_true_of_keys_that_openssl_protected(
+    tmp_path: Path, protection: list[str], said: str
+) -> None:
+    plain, path = tmp_path / "plain", tmp_path / "key"
+    plain.write_text(pem(ED25519, PrivateFormat.PKCS8))
+    files = ["-in", str(plain), "-out", str(path), "-passout", "pass:slow"]
+    subprocess.run(["openssl", "pkcs8", "-topk8", *files, *protection], check=True)
+
+    _, message = refused(CredentialType.SSH, private_key=path.read_text(), passphrase="slow")
+
+    assert said in message
+
+
+def test_a_usual_number_of_rounds_is_taken(tmp_path: Path) -> None:
+    plain, path = tmp_path / "plain", tmp_path / "key"
+    plain.write_text(pem(ED25519, PrivateFormat.PKCS8))
+    files = ["-in", str(plain), "-out", str(path), "-passout", "pass:slow"]
+    subprocess.run(["openssl", "pkcs8", "-topk8", *files, "-iter", "600000"], check=True)
+
+    given = {"private_key": path.read_text(), "passphrase": "slow"}
+
+    assert checked(CredentialType.SSH, given).details["key_type"] == "ssh-ed25519"
+
+
 def a_kubeconfig(**user: Any) -> dict[str, Any]:
     cluster = {"server": "https://k8s.example.org:6443", "certificate-authority-data": "AAAA"}
     return {
