@@ -291,3 +291,27 @@ def test_a_credential_of_another_project_is_as_if_it_were_not(whole: Installatio
     assert problems[0]["detail"].replace(foreign, "") == problems[1]["detail"].replace(
         "cred_unknown", ""
     )
+
+
+def test_a_secret_that_is_replaced_while_a_command_runs_stays_masked_old_and_new(
+    whole: Installation, tmp_path: Path
+) -> None:
+    new, go, shown = "the-n3w-tok/en-value", tmp_path / "go", tmp_path / "shown"
+    whole.make_project(kind="dev")
+    set_variables(whole, {"name": "TOKEN", "value": TOKEN, "secret": True})
+    wait = f"until [ -e {go} ]; do sleep 0.05; done"
+    show = f'echo "$TOKEN"; cat {go}; printf %s "$TOKEN" > {shown}'
+    whole.make_script("api", f"echo begin; {wait}; {show}")
+    deployment = whole.deploy("v1")
+    task = deploy_task(whole, deployment)
+    until(lambda: "begin" in everything_said(whole, deployment, task), at_most=40)
+
+    set_variables(whole, {"name": "TOKEN", "value": new, "secret": True})
+    go.write_text(f"now {new}\n")
+    whole.until_status(deployment, "success")
+
+    said = everything_said(whole, deployment, task)
+    assert shown.read_text() == TOKEN
+    assert new not in said
+    assert TOKEN not in said
+    assert "now " + "*" * len(new) in said

@@ -7,9 +7,13 @@ at the last moment, inside a transaction. Nothing here can show a value.
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from boreas.domain.errors import BoreasError, ErrorCode
 from boreas.domain.ids import ProjectId
+
+CHANNEL_SECRETS: Final = "boreas_secrets"
+"""On which servers tell each other that a secret has a new value; a lost word is only a delay."""
 
 
 class SecretKind(StrEnum):

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 
 from boreas.domain.ids import ProjectId
-from boreas.domain.secrets import SealedSecret, SecretKind, SecretRef
+from boreas.domain.secrets import CHANNEL_SECRETS, SealedSecret, SecretKind, SecretRef
 from boreas.store.release_tables import secrets as table
 from boreas.store.unit import Unit
 
@@ -27,7 +27,8 @@ class SqlSecrets:
         return int(last or 0) + 1
 
     async def add(self, row: SealedSecret) -> None:
-        """Store a new revision."""
+        """Store a new revision; every server hears of it."""
+        self._unit.announced[CHANNEL_SECRETS, row.owner_id] = None
         await self._unit.connection.execute(
             insert(table).values(
                 id=row.place,

@@ -13,6 +13,7 @@ import structlog
 from boreas.domain.errors import NoSpace, Unavailable
 from boreas.domain.ids import AgentId, ServerId
 from boreas.domain.outbox import OutboxRow
+from boreas.domain.secrets import CHANNEL_SECRETS
 from boreas.kit import lean
 from boreas.kit.bulkhead import Bulkhead
 from boreas.kit.ids import jittered
@@ -90,9 +91,12 @@ class Gateway:
                 session.deliver(row)
 
     async def listen(self) -> None:
-        """Follow what any server says about agents: new promises, revocations."""
-        async for channel, payload in self._store.listen(CHANNEL_OUTBOX, CHANNEL_AGENTS):
-            if channel == CHANNEL_OUTBOX:
+        """Follow what any server says: new promises, revocations, secrets of a new value."""
+        channels = (CHANNEL_OUTBOX, CHANNEL_AGENTS, CHANNEL_SECRETS)
+        async for channel, payload in self._store.listen(*channels):
+            if channel == CHANNEL_SECRETS:
+                self._parts.secrecy.look_again()
+            elif channel == CHANNEL_OUTBOX:
                 agent_id, _, server_id = payload.partition(" ")
                 # Our own loop delivers what it promised; a query for each of a thousand orders
                 # would cost more than sending them. `keep_looking` finds what it could not.

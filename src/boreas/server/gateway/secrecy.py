@@ -19,7 +19,8 @@ from boreas.server.gateway.ports import Secrets
 
 log = structlog.get_logger(__name__)
 
-# A value that is replaced while an order runs is masked in its log after this long at the latest.
+# A value that is replaced while an order runs is masked in its log from then on; should nobody hear
+# of it, after this long at the latest.
 LOOK_AGAIN_SECONDS = 2.0
 _OUTAGE_REST_SECONDS = 1.0
 
@@ -49,6 +50,12 @@ class Secrecy:
     def __init__(self, secrets: Secrets, clock: Clock) -> None:
         self._secrets = secrets
         self._clock = clock
+        self.changes = 0
+        """How often something was said to have changed."""
+
+    def look_again(self) -> None:
+        """A secret has a new value: logs under way must not show it."""
+        self.changes += 1
 
     async def opened_for(self, place: Place) -> tuple[OpenedSecrets, str]:
         """What goes out with an order, or nothing and the reason in words."""
@@ -112,10 +119,12 @@ class LogMask:
         self._known: Stamp = ()
         self._masker: ChunkMasker | None = None
         self._looked_at = 0.0
+        self._changes = -1
 
     async def look(self) -> bytes:
         """Learn what was replaced; answers what the old masker held back."""
         self._looked_at = self._clock.monotonic()
+        self._changes = self._secrecy.changes
         revisions = await self._secrecy.revisions(self._place)
         if revisions == self._known:
             return b""
@@ -133,7 +142,8 @@ class LogMask:
     async def feed(self, block: bytes) -> bytes:
         """What is ready to be stored. Raises `BadChunk`."""
         rest = b""
-        if self._clock.monotonic() - self._looked_at >= LOOK_AGAIN_SECONDS:
+        is_old = self._clock.monotonic() - self._looked_at >= LOOK_AGAIN_SECONDS
+        if is_old or self._changes != self._secrecy.changes:
             rest = await self.look()
         return rest + (block if self._masker is None else self._masker.feed(block))
 
