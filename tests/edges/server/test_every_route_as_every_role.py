@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import text
 from starlette.responses import Response
 
 from boreas.domain.access import ApiToken
@@ -333,3 +334,75 @@ async def test_an_admin_may_everything_in_projects_of_others(
     for method, path, _ in member_routes(app):
         answer = await called(admin, method, path, ground.own["prod"])
         assert answer.status_code not in (401, 403), f"{method} {path}: {answer.text}"
+
+
+CHANGES: Mapping[str, Any] = {
+    "PUT /api/release/projects/{project_id}": {"name": "renamed"},
+    "PATCH /api/release/projects/{project_id}": {"name": "renamed"},
+    "POST /api/release/projects/{project_id}/members": {"user": "linus", "role": "viewer"},
+    "PUT /api/release/projects/{project_id}/members/{member_id}": {"role": "developer"},
+    "POST /api/release/projects/{project_id}/applications": {
+        "name": "api",
+        "driver": "script",
+        "spec": {"scripts": {"deploy": "true"}},
+    },
+    "PATCH /api/release/applications/{application_id}": {"name": "renamed"},
+    "POST /api/release/projects/{project_id}/environments": {"name": "qa", "kind": "test"},
+    "PATCH /api/release/environments/{environment_id}": {"name": "renamed"},
+    "POST /api/release/environments/{environment_id}/lock": {"reason": "holidays"},
+    "POST /api/release/environments/{environment_id}/targets": {"name": "u", "agent": "node"},
+    "PATCH /api/release/targets/{target_id}": {"name": "renamed"},
+    "POST /api/release/projects/{project_id}/versions": {"name": "2"},
+    "POST /api/release/versions/{version_id}/block": {"reason": "broken"},
+    "POST /api/release/projects/{project_id}/versions/{version_id}/block": {"reason": "broken"},
+    "PUT /api/release/credentials/{credential_id}": {"description": "changed"},
+    "POST /api/v1/deployments/{deployment_id}/tasks": {
+        "id": "x",
+        "type": "custom",
+        "payload": {"command": "true"},
+    },
+}
+"""Bodies with which a route really changes something."""
+
+
+async def test_every_change_is_written_down_in_its_own_transaction(
+    app: FastAPI,
+    admin: httpx.AsyncClient,
+    services: ServiceBundle,
+    ground: Ground,
+    make: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever writes without an entry in the audit trail is found here, also in new routes."""
+    await make(admin, "/api/release/users", {"username": "linus"})
+    real, silent, reached = services.store.transaction, list[str](), set[str]()
+    route = ""
+
+    async def changes(tx: Any) -> int:
+        await tx._unit.pending.flush()
+        counted = await tx._unit.connection.scalar(text("SELECT total_changes()"))
+        return int(counted)
+
+    @asynccontextmanager
+    async def watched() -> AsyncIterator[Any]:
+        async with real() as tx:
+            before = await changes(tx)
+            yield tx
+            if await changes(tx) != before:
+                reached.add(route)
+                if not tx._unit.notes:
+                    silent.append(route)
+            raise Conflict("nothing is changed in this test")
+
+    monkeypatch.setattr(services.store, "transaction", watched)
+    for method, path, _ in member_routes(app):
+        if method == "GET":
+            continue
+        route = f"{method} {path}"
+        body = CHANGES.get(route, asked_in_body(path, ground.own["dev"])[0])
+        sent = {} if method == "DELETE" else {"json": {} if body is None else body}
+        await admin.request(method, path.format_map(ground.own["dev"]), **sent)
+
+    assert not silent
+    assert set(CHANGES) <= reached
+    assert len(reached) > 30
