@@ -1,5 +1,6 @@
 """What reading transactions remember of people's standing ends with the change of it."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -88,3 +89,24 @@ def test_what_was_seen_counts_for_a_short_time_only():
     hand.at += GOOD_FOR_SECONDS + 0.1
 
     assert looks.recall(("a",)) is None
+
+
+async def test_changes_of_the_same_members_come_one_after_the_other(store):
+    """Hazard 71: of two owners who are demoted at the same moment, the second is seen as last."""
+    now = store.clock.now()
+    async with store.transaction() as tx:
+        await tx.users.add(User(id="usr2", username="grace", created_at=now))
+        await tx.members.add(replace(member(now), id="mem2", user_id="usr2"))
+
+    async def demote(member_id):
+        async with store.transaction() as tx:
+            await tx.members.take_turn("prj")
+            found = await tx.members.of(member_id, "prj")
+            if await tx.members.owners("prj") == [found.user_id]:
+                return "last"
+            await tx.members.change(replace(found, role=Role.VIEWER))
+            return "demoted"
+
+    ended = await asyncio.gather(demote("mem"), demote("mem2"))
+
+    assert sorted(ended) == ["demoted", "last"]
