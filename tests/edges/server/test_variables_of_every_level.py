@@ -7,6 +7,8 @@ import httpx
 import pytest
 
 from boreas.credentials.keys import ring_from
+from boreas.domain.ids import DeploymentId
+from boreas.server.live_pictures import Pictures
 from boreas.server.services import ServiceBundle
 
 Make = Callable[..., Awaitable[dict[str, Any]]]
@@ -242,3 +244,53 @@ async def test_variables_of_a_deploy_task_cannot_be_edited_afterwards(
 
     assert answer.status_code == 422
     assert "frozen" in answer.json()["detail"]
+
+
+async def test_configuration_of_all_levels_is_merged_into_the_release(
+    admin: httpx.AsyncClient, site: Any, make: Make, deploy: Any
+) -> None:
+    app = site.applications["user-service"]
+    for path, config in (
+        (f"projects/{site.project}", {"db": {"host": "project", "port": 1}, "of": "project"}),
+        (f"applications/{app}", {"of": "application", "list": [1, 2]}),
+        (f"environments/{site.environment}", {"db": {"host": "environment"}, "list": [3]}),
+    ):
+        answer = await admin.patch(f"/api/release/{path}", json={"config": config})
+        assert answer.json()["config"] == config, answer.text
+    version = await make(
+        admin,
+        f"/api/release/projects/{site.project}/versions",
+        {"name": "v2", "config": {"db": {"host": "version"}, "of": "version"}},
+    )
+
+    made = await deploy(versionId=version["id"], applicationIds=[app], autoStart=False)
+    kept = await got(admin, f"/api/v1/deployments/{made['id']}/variables")
+
+    assert kept["config"]["user-service"] == {
+        "db": {"host": "environment", "port": 1},
+        "of": "version",
+        "list": [3],
+    }
+
+
+@pytest.mark.usefixtures("with_key")
+async def test_a_live_picture_shows_the_snapshot_with_secrets_hidden(
+    admin: httpx.AsyncClient, site: Any, deploy: Any, services: ServiceBundle
+) -> None:
+    await put(
+        admin,
+        of("environments", site.environment),
+        {"name": "TOKEN", "value": "s3cret-value", "secret": True},
+        {"name": "X", "value": "1"},
+    )
+    made = await deploy(applicationIds=["user-service"], autoStart=False)
+
+    picture = await Pictures(services).of(DeploymentId(made["id"]), at_least=0)
+
+    shown = picture.snapshot(services)["variables"]
+    assert {(it["application"], it["name"], it["value"], it["origin"]) for it in shown} == {
+        (app, name, value, "environment production")
+        for app in (None, "user-service")
+        for name, value in (("TOKEN", "***"), ("X", "1"))
+    }
+    assert "s3cret-value" not in str(picture)
