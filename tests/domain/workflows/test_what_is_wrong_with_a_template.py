@@ -114,7 +114,12 @@ def at(problem):
         ("tasks: !!python/object:os.system x", (1, 8), "has the tag", "leave it out"),
         ("tasks: *nothing", (1, 8), "which names nothing", "further up"),
         ("tasks:\n- <<: {id: a}", (2, 3), "merges another mapping", "write its keys out"),
-        ("variables: {1A: x}\ntasks: [{id: a, command: x}]", (1, 17), "is no name", "use letters"),
+        (
+            "variables: {1A: x}\ntasks: [{id: a, command: x}]",
+            (1, 17),
+            "is no name for a variable",
+            "write letters",
+        ),
     ],
 )
 def test_it_names_the_place_and_the_mend(text, place, said, mend):
@@ -159,7 +164,7 @@ def test_a_bomb_of_aliases_is_refused_at_once():
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
 
-    assert "has more than 400000 values" in only("\n".join(lines))["problem"]
+    assert "has more than 150000 values" in only("\n".join(lines))["problem"]
 
 
 def test_an_alias_of_itself_is_refused():
@@ -172,3 +177,11 @@ def test_depth_is_bounded():
 
 def test_length_is_bounded():
     assert "at most 1000000" in only("x" * 1_000_001)["problem"]
+
+
+def test_a_flood_of_mistakes_is_not_read_to_its_end():
+    assert len(problems("tasks:\n" + "- {id: a}\n" * 9000)) == 50
+
+
+def test_too_many_tasks_are_refused_before_they_are_read():
+    assert "are 10001, at most 10000 are taken" in only("tasks:\n" + "- x\n" * 10_001)["problem"]

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from boreas.domain.workflows.problems import Place, Problem
+from boreas.domain.variables import name_problem, value_problem
+from boreas.domain.workflows.problems import MOST_PROBLEMS, Place, Problem, refused
 from boreas.domain.workflows.tree import Node, Scalar
 
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|m|h|d)")
@@ -32,8 +33,10 @@ class Fields:
     # --- noting ------------------------------------------------------------------------------
 
     def wrong_at(self, place: Place, path: str, problem: str, mend: str = "") -> None:
-        """Note a problem at any place."""
+        """Note a problem at any place; so many are enough, and the rest is not read any more."""
         self.problems.append(Problem(place=place, path=path, problem=problem, mend=mend))
+        if len(self.problems) >= MOST_PROBLEMS:
+            raise refused(self.problems)
 
     def wrong(self, key: str, problem: str, mend: str = "") -> None:
         """Note a problem of this key's value."""
@@ -166,10 +169,10 @@ class Fields:
         found: dict[str, str] = {}
         for name, (_, node) in child._entries.items():
             text = text_of(node)
-            if not _VARIABLE.fullmatch(name):
-                mend = "use letters, digits and _, not beginning with a digit"
-                child.wrong(name, "is no name of a variable", mend)
-            elif text is None or "\0" in text:
+            wrong = name_problem(name) or (value_problem(text) if text is not None else None)
+            if wrong is not None:
+                child.wrong(name, *wrong)
+            elif text is None:
                 child.wrong(name, f"is {kind_of(node)}", "write a text or a number")
             else:
                 found[name] = text
@@ -180,8 +183,8 @@ class Fields:
         node = self.node(key)
         return None if node is None else Fields(node, self.path_of(key), self.problems)
 
-    def children(self, key: str, what: str) -> list["Fields"]:
-        """The mappings of the list under this key."""
+    def children(self, key: str, what: str, *, most: int) -> list["Fields"]:
+        """The mappings of the list under this key, at most so many."""
         node = self.node(key)
         if node is None:
             return []
@@ -190,6 +193,9 @@ class Fields:
             return []
         if not node.value:
             self.wrong(key, "is empty", f"write at least one {what}")
+        if len(node.value) > most:
+            self.wrong(key, f"are {len(node.value)}, at most {most} are taken", "leave some out")
+            return []
         path = self.path_of(key)
         return [Fields(it, f"{path}[{n}]", self.problems) for n, it in enumerate(node.value)]
 
@@ -201,9 +207,6 @@ class Fields:
                 known = ", ".join(f"`{it}`" for it in self._asked)
                 mend = f"did you mean `{near[0]}`?" if near else f"known here: {known}"
                 self.wrong_at(name.place, self.path_of(key), "is not known", mend)
-
-
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
 
 
 def text_of(node: Node) -> str | None:

@@ -63,11 +63,8 @@ class _Reading:
         )
 
     def _stages(self, top: Fields) -> Iterator[tuple[Stage, list[TaskTemplate]]]:
-        found = top.children("stages", "stage")
-        if len(found) > MOST_STAGES:
-            top.wrong("stages", f"are {len(found)}, at most {MOST_STAGES} are taken", "join some")
         names: dict[str, str] = {}
-        for index, fields in enumerate(found[:MOST_STAGES]):
+        for index, fields in enumerate(top.children("stages", "stage", most=MOST_STAGES)):
             name = fields.text("name", most=100, required=True) or f"stage {index + 1}"
             if name in names:
                 fields.wrong("name", f"is {name!r} like that of {names[name]}", "choose another")
@@ -85,7 +82,10 @@ class _Reading:
     def _tasks(
         self, around: Fields, stage: int | None, common: Sequence[ConditionText]
     ) -> list[TaskTemplate]:
-        return [self._task(it, stage, common) for it in around.children("tasks", "task")]
+        return [
+            self._task(it, stage, common)
+            for it in around.children("tasks", "task", most=MOST_TASKS)
+        ]
 
     def _task(
         self, fields: Fields, stage: int | None, common: Sequence[ConditionText]

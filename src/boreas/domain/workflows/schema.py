@@ -47,7 +47,7 @@ _SCALAR: Final[Schema] = {"type": ["string", "number", "boolean"]}
 _VARIABLES: Final[Schema] = {
     "type": "object",
     "description": "Plain values by name; commands find them in their environment.",
-    "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]{0,199}$"},
+    "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$"},
     "additionalProperties": _SCALAR,
 }
 _DURATION: Final[Schema] = {

@@ -16,7 +16,8 @@ from boreas.domain.workflows.problems import Place, Problem, refused
 
 LONGEST_TEXT: Final = 1_000_000
 """Characters, as much as one request may carry: some ten thousand tasks."""
-MOST_NODES: Final = 400_000
+MOST_NODES: Final = 150_000
+"""Ten thousand tasks of seven keys; to read as many takes a second or two."""
 DEEPEST: Final = 20
 
 Scalar = str | int | float | bool | None
