@@ -37,6 +37,17 @@ class Contents:
         return json.dumps(dict(self.fields), sort_keys=True).encode()
 
 
+STAYING: Final = frozenset({"username", "registry", "known_hosts"})
+"""Fields that stay when a new value does not name them. Only these: who could keep the password
+and change the registry would have it sent to a place of their own."""
+
+
+def with_what_stays(given: Mapping[str, object], before: Mapping[str, str]) -> dict[str, object]:
+    """A new value over an old one."""
+    staying = {name: text for name, text in before.items() if name in STAYING}
+    return {**staying, **given}
+
+
 def unpacked(plaintext: bytes) -> Mapping[str, str]:
     """The fields of a value that came out of the vault."""
     fields: dict[str, str] = json.loads(plaintext)

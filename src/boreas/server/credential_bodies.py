@@ -34,7 +34,9 @@ class CredentialBody(Body):
 
 
 class CredentialPatch(Body):
-    """What to change. Without `data` the value stays; with it, it is replaced as a whole.
+    """What to change. Without `data` the value stays; with it, it is replaced.
+
+    Of `data` only `username`, `registry` and `known_hosts` stay when they are left out.
 
     `type`, `scope` and `project_id` may be sent along, but only as they are.
     """

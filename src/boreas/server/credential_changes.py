@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from boreas.credentials.contents import Contents, checked
+from boreas.credentials.contents import Contents, checked, unpacked, with_what_stays
 from boreas.domain.credentials import (
     EVERYBODY,
     Credential,
@@ -14,10 +14,10 @@ from boreas.domain.credentials import (
     CredentialScope,
     CredentialType,
 )
-from boreas.domain.errors import Conflict, invalid
+from boreas.domain.errors import Conflict, NotFound, invalid
 from boreas.domain.ids import ProjectId
 from boreas.domain.permissions import Permission
-from boreas.domain.secrets import SecretKind
+from boreas.domain.secrets import SecretDamaged, SecretKind
 from boreas.server.auth.callers import Caller
 from boreas.server.credential_bodies import CredentialBody, CredentialPatch
 from boreas.server.services import ServiceBundle
@@ -30,6 +30,18 @@ _SHOWN_USERS: Final = 20
 async def read_contents(kind: CredentialType, data: Mapping[str, Any]) -> Contents:
     """The value, checked; in a thread, because a well protected key takes its time to open."""
     return await asyncio.to_thread(checked, kind, data)
+
+
+async def read_new_contents(
+    services: ServiceBundle, tx: Transaction, credential: Credential, data: Mapping[str, Any]
+) -> Contents:
+    """A new value: the secret part anew; user name and registry stay if they are not given."""
+    try:
+        before = unpacked(await services.vault.open(tx, credential.secret))
+    except (SecretDamaged, NotFound):
+        # This is how a damaged or lost value is mended: it is given anew, whole.
+        before = {}
+    return await read_contents(credential.type, with_what_stays(data, before))
 
 
 def owner_of(body: CredentialBody) -> str:
@@ -204,6 +216,12 @@ def _named(users: Sequence[CredentialUser]) -> str:
     shown = ", ".join(f"{user.kind} {user.name}" for user in users[:_SHOWN_USERS])
     rest = len(users) - _SHOWN_USERS
     return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def refuse_if_changed(seen: Credential, now: Credential) -> None:
+    """What was read before the transaction must still be true in it."""
+    if seen.secret != now.secret:
+        raise Conflict("somebody else changed this credential's value at the same time; try again")
 
 
 def refuse_other_kind(credential: Credential, patch: CredentialPatch) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from boreas.credentials.contents import unpacked
 from boreas.domain.ids import ReleaseId
@@ -145,6 +146,42 @@ async def test_a_new_value_is_a_new_revision_and_the_old_one_still_opens(
             assert unpacked(await services.vault.open(tx, ref))["password"] == password
 
 
+async def test_a_new_password_keeps_name_and_registry_but_never_the_other_way_round(
+    admin: httpx.AsyncClient, services: ServiceBundle, site: Any, make: Make
+) -> None:
+    data = {"registry": "r.example.org", "username": "robot", "password": PASSWORD}
+    hub = await make(admin, WHERE, a_body(site.project, type="registry", data=data))
+    where = f"{WHERE}/{hub['id']}"
+
+    changed = await admin.put(where, json={"data": {"password": "newer"}})
+    sent_away = await admin.put(where, json={"data": {"registry": "evil.example.org"}})
+
+    assert changed.json()["details"] == {"registry": "r.example.org"}
+    async with services.store.reading() as tx:
+        ref = SecretRef(owner_id=hub["id"], revision=2)
+        kept = unpacked(await services.vault.open(tx, ref))
+    assert kept == {**data, "password": "newer"}
+    assert sent_away.status_code == 422
+    assert sent_away.json()["errors"][0]["field"] == "data.password"
+
+
+async def test_a_damaged_value_is_mended_by_giving_it_anew(
+    admin: httpx.AsyncClient, services: ServiceBundle, hub: dict[str, Any]
+) -> None:
+    async with services.store._engine.begin() as connection:
+        await connection.execute(
+            text("UPDATE secrets SET sealed = x'01' WHERE kind = 'credential'")
+        )
+
+    answer = await admin.put(
+        f"{WHERE}/{hub['id']}", json={"data": {"username": "robot", "password": "newer"}}
+    )
+
+    assert answer.json()["revision"] == 2
+    async with services.store.reading() as tx:
+        assert await services.vault.open(tx, SecretRef(owner_id=hub["id"], revision=2))
+
+
 async def test_the_same_value_again_is_no_new_revision(
     admin: httpx.AsyncClient, hub: dict[str, Any]
 ) -> None:
@@ -224,11 +261,11 @@ async def test_one_that_a_workflow_names_is_not_deleted_until_its_newest_version
     admin: httpx.AsyncClient, site: Any, hub: dict[str, Any], make: Make
 ) -> None:
     where = f"/api/release/projects/{site.project}/workflows"
-    text = "stages:\n- name: go\n  tasks:\n  - {id: say, type: custom, command: echo HUB}\n"
-    workflow = await make(admin, where, {"name": "w", "text": text.replace("HUB", hub["id"])})
+    template = "stages:\n- name: go\n  tasks:\n  - {id: say, type: custom, command: echo HUB}\n"
+    workflow = await make(admin, where, {"name": "w", "text": template.replace("HUB", hub["id"])})
 
     refused = await admin.delete(f"{WHERE}/{hub['id']}")
-    changed = await admin.put(f"{where}/{workflow['id']}", json={"text": text})
+    changed = await admin.put(f"{where}/{workflow['id']}", json={"text": template})
 
     assert changed.status_code == 200, changed.text
     assert [(it["kind"], it["id"]) for it in refused.json()["params"]["users"]] == [

@@ -166,7 +166,7 @@ async def update_credential(  # noqa: PLR0913 - a command line's options are its
     known_hosts: KnownHostsOption = None,
     value: Annotated[bool, typer.Option("--value", help="Ask for a new secret.")] = False,
 ) -> None:
-    """Change a credential. A new value replaces the old one whole; runs under way keep theirs."""
+    """Change a credential. User name and registry stay unless given; runs under way keep theirs."""
     found = await _named(session, project, name)
     parts = _Parts(
         file=file,

@@ -24,6 +24,8 @@ from boreas.server.credential_changes import (
     must_configure,
     owner_of,
     read_contents,
+    read_new_contents,
+    refuse_if_changed,
     refuse_other_kind,
 )
 from boreas.server.paging import USUAL, Cursor, Limit
@@ -104,15 +106,16 @@ async def update_credential(
     credential_id: str, body: CredentialPatch, caller: Configurer, services: Services
 ) -> CredentialView:
     """Change what is given. A deployment under way keeps the value it started with."""
-    async with services.store.reading() as tx:
-        kind = (await tx.credentials.get(credential_id)).type
     contents = None
-    if body.data is not None:
-        services.vault.refuse_if_locked()
-        contents = await read_contents(kind, body.data)
+    async with services.store.reading() as tx:
+        seen = await tx.credentials.get(credential_id)
+        if body.data is not None:
+            services.vault.refuse_if_locked()
+            contents = await read_new_contents(services, tx, seen, body.data)
     async with services.store.transaction() as tx:
         before = await tx.credentials.lock(credential_id)
         refuse_other_kind(before, body)
+        refuse_if_changed(seen, before)
         after = await CredentialChanges(services, caller, tx).update(before, body, contents)
         return await _shown(tx, after)
 
