@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import select
 
-from boreas.domain.deployments import DeploymentState, Origin, Task
+from boreas.domain.deployments import DeploymentState, Task
 from boreas.domain.ids import ApplicationId, DeploymentId, EnvironmentId, ReleaseId
 from boreas.domain.orders import ReleaseBody
 from boreas.domain.promotion import Succeeded
@@ -29,26 +29,22 @@ class SqlReleases:
         return {id_: body for id_, (body, _) in found.items()}
 
     async def succeeded(self, version_id: str) -> Succeeded:
-        """Environment -> the applications of which this version succeeded there."""
+        """Environment -> its applications that succeeded in this version and were not taken back."""
         await self._unit.pending.flush()
-        deployments, places = tables.deployments, tables.deployment_applications
-        query = (
-            select(deployments.c.document, places.c.environment_id, places.c.application_id)
-            .join_from(deployments, places, places.c.deployment_id == deployments.c.id)
-            .where(
-                deployments.c.version_id == version_id,
-                deployments.c.state == DeploymentState.SUCCESS.value,
-                deployments.c.origin != Origin.ROLLBACK.value,
-            )
-            .order_by(deployments.c.number.desc())
-        )
-        rows = (await self._unit.connection.execute(query)).all()
-        # A retry of a rollback bears the version that it took away.
-        back = {it for it in {row.document for row in rows} if _is_way_back(it)}
+        heads, places = tables.deployments, tables.deployment_applications
+        over = heads.c.state == DeploymentState.SUCCESS.value
+        query = select(heads.c.document).where(heads.c.version_id == version_id, over)
+        rows = await self._unit.connection.execute(query)
+        # A way back bears the version that it took away.
+        ended = [loading.DEPLOYMENT.value(document) for (document,) in rows]
+        taken_back = {it.rollback_of for it in ended}
+        good = [it.id for it in ended if it.rollback_of is None and it.id not in taken_back]
+        columns = select(places.c.environment_id, places.c.application_id)
         found: dict[EnvironmentId, set[ApplicationId]] = {}
-        for row in rows:
-            if row.document not in back:
-                found.setdefault(row.environment_id, set()).add(row.application_id)
+        for environment_id, application_id in await self._unit.connection.execute(
+            columns.where(places.c.deployment_id.in_(good))
+        ):
+            found.setdefault(environment_id, set()).add(application_id)
         return found
 
     async def newest_task(
@@ -89,7 +85,3 @@ class SqlReleases:
         for id_ in ids:
             found.setdefault(bodies[id_].application_id, bodies[id_])
         return found
-
-
-def _is_way_back(document: str) -> bool:
-    return loading.DEPLOYMENT.value(document).rollback_of is not None

@@ -61,8 +61,11 @@ async def test_levels_are_read_together_and_go_with_their_owner(scene: Any) -> N
     assert left == {environment: []}
 
 
-async def ended(scene: Any, origin: Origin = Origin.MANUAL, **snapshot: str) -> Any:
-    draft, releases, views = scene.draft(origin=origin)
+async def ended(scene: Any, rollback_of: Any = None, **snapshot: str) -> Any:
+    draft, releases, views = scene.draft(
+        origin=Origin.MANUAL if rollback_of is None else Origin.ROLLBACK
+    )
+    draft = replace(draft, rollback_of=rollback_of)
     frozen = VariableSnapshot(plain=snapshot)
     releases = [replace(it, variables=frozen) for it in releases]
     async with scene.store.transaction() as tx:
@@ -72,8 +75,9 @@ async def ended(scene: Any, origin: Origin = Origin.MANUAL, **snapshot: str) -> 
     return made
 
 
-async def test_a_version_succeeded_where_a_way_forward_did(scene: Any) -> None:
-    await ended(scene, Origin.ROLLBACK)
+async def test_a_version_succeeded_where_it_came_and_was_not_taken_back(scene: Any) -> None:
+    first = await ended(scene)
+    await ended(scene, first.id)
     async with scene.store.reading() as tx:
         assert await tx.releases.succeeded(scene.version.id) == {}
 
