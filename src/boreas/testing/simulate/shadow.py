@@ -284,6 +284,12 @@ class ShadowedTransaction(SimTransaction):
         await super().disconnected(agent_ids, server_id=server_id, now=now)
         await self._double.links.disconnected(agent_ids, server_id=server_id, now=now)
 
+    async def on_server(self, server_id: ServerId) -> Sequence[AgentId]:
+        ours = await super().on_server(server_id)
+        theirs = await self._double.links.on_server(server_id)
+        agree(f"agents on {server_id}", sorted(ours), sorted(theirs))
+        return ours
+
     async def unfinished_orders(self, agent_id: AgentId) -> Sequence[OrderId]:
         ours = await super().unfinished_orders(agent_id)
         theirs = await self._double.links.unfinished_orders(agent_id)

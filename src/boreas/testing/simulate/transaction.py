@@ -288,6 +288,13 @@ class SimTransaction:
     ) -> None:
         """Heartbeats say nothing here."""
 
+    async def on_server(self, server_id: ServerId) -> Sequence[AgentId]:
+        return [it.id for it in self.tables.agents.values() if it.server_id == server_id]
+
+    async def revoked_at(self, server_id: ServerId) -> Sequence[AgentId]:
+        agents = self.tables.agents.values()
+        return [it.id for it in agents if it.server_id == server_id and it.revoked]
+
     async def unfinished_orders(self, agent_id: AgentId) -> Sequence[OrderId]:
         promised = {
             it.order_id for it in self.tables.outbox.values() if it.kind is OutboxKind.ORDER
