@@ -29,7 +29,7 @@ class SqlReleases:
         return {id_: body for id_, (body, _) in found.items()}
 
     async def succeeded(self, version_id: str) -> Succeeded:
-        """Environment -> its applications that succeeded in this version and were not taken back."""
+        """Environment -> its applications that succeeded in it and were not taken back."""
         await self._unit.pending.flush()
         heads, places = tables.deployments, tables.deployment_applications
         over = heads.c.state == DeploymentState.SUCCESS.value

@@ -48,6 +48,12 @@ async def deploy(  # noqa: PLR0913 - a command line's options are its signature
     at: AtOption = None,
     expire: ExpireOption = None,
     watch: WatchOption = False,
+    override: Annotated[
+        str | None,
+        typer.Option(
+            "--override", metavar="REASON", help="An owner's word against the order of promotion."
+        ),
+    ] = None,
     start: Annotated[
         bool, typer.Option("--start/--no-start", help="Start it now, or only make it.")
     ] = True,
@@ -72,6 +78,8 @@ async def deploy(  # noqa: PLR0913 - a command line's options are its signature
         expire=expire,
     )
     body = await request_body(session.client, wanted)
+    if override is not None:
+        body["override"] = {"reason": override}
     made = await session.client.post(names.DEPLOYMENTS, {**body, "autoStart": start})
     if watch:
         await watch_to_the_end(session, str(made["id"]), at_most=stop_watching)
