@@ -14,6 +14,7 @@ from typing import Any, Final
 from boreas.domain.delivery import GIT
 from boreas.domain.errors import InvalidInput, invalid
 from boreas.domain.git_names import repository_problem
+from boreas.domain.ids import TargetId
 from boreas.domain.images import image_problem
 from boreas.domain.reading import Reader, has_control_characters
 
@@ -29,6 +30,7 @@ _ARGUMENT = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*\Z")
 _UNFIT = re.compile(r"[^a-z0-9._-]+")
 _UNFIT_IN_TAGS = re.compile(r"[^A-Za-z0-9._-]+")
 _SHORT_COMMIT: Final = 12
+_BUILDER: Final = "builder:"
 
 
 class BuildCache(StrEnum):
@@ -81,6 +83,7 @@ class BuildPlan:
     secrets: tuple[str, ...] = ()
     cache: BuildCache = BuildCache.LOCAL
     push: bool = True
+    timeout_seconds: float = LONGEST_BUILD_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +184,7 @@ def plan_of(
         secrets=config.secrets,
         cache=config.cache,
         push=config.push,
+        timeout_seconds=config.timeout_seconds,
     )
 
 
@@ -196,6 +200,21 @@ def credential_ids(config: BuildConfig) -> Mapping[str, str]:
     """Which credentials a build needs, by use."""
     named = {GIT: config.git_credential_id, PUSH: config.registry_id if config.push else None}
     return {use: id_ for use, id_ in named.items() if id_ is not None}
+
+
+def builder_target(agent_id: str) -> TargetId:
+    """How an execution names the agent that it builds on, where others name their target."""
+    return TargetId(_BUILDER + agent_id)
+
+
+def is_builder(target_id: str) -> bool:
+    """Does this stand for a builder?"""
+    return target_id.startswith(_BUILDER)
+
+
+def builder_name(agent_name: str) -> str:
+    """What people read in place of a target's name."""
+    return f"builder {agent_name}"
 
 
 def inner_path_problem(text: str) -> str | None:

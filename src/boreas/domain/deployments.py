@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from boreas.domain.builds import BuiltImage
 from boreas.domain.ids import (
     AgentId,
     ApplicationId,
@@ -87,6 +88,8 @@ class Origin(StrEnum):
     AUTOMATIC = "automatic"
     ROLLBACK = "rollback"
     RETRY = "retry"
+    BUILD = "build"
+    """Nothing but a build; lists of deployments leave it out."""
 
 
 class GateKind(StrEnum):
@@ -243,6 +246,7 @@ class ExecutionKind(StrEnum):
     RETIRE = "retire"
     CHECK = "check"
     RUN = "run"
+    BUILD = "build"
     REVERT = "revert"
 
 
@@ -253,6 +257,7 @@ VERBS_OF: Mapping[ExecutionKind, tuple[Verb, ...]] = {
     ExecutionKind.RETIRE: (Verb.RETIRE,),
     ExecutionKind.CHECK: (Verb.CHECK,),
     ExecutionKind.RUN: (Verb.RUN,),
+    ExecutionKind.BUILD: (Verb.BUILD,),
     ExecutionKind.REVERT: (Verb.REVERT, Verb.CHECK),
 }
 
@@ -298,6 +303,8 @@ class Execution:
     exit_code: int | None = None
     outputs: Mapping[str, str] | None = None
     """What its command handed on, by name, if anything; conditions of later tasks see it."""
+    image: BuiltImage | None = None
+    """What a successful build made."""
 
     @property
     def order_id(self) -> OrderId:

@@ -128,6 +128,10 @@ class ReleaseBody:
     """What the deploy task that brought it said besides."""
     credentials: Mapping[str, CredentialUse] = field(default_factory=dict)
     """By use (`git`, `registry`)."""
+    build: BuildPlan | None = None
+    """How its image is made, if the version does not pin one; it is known only after that."""
+    build_credentials: Mapping[str, CredentialUse] = field(default_factory=dict)
+    """By use (`git`, `push`); builders get these, targets the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

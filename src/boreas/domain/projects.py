@@ -56,6 +56,8 @@ class Application:
     spec: Mapping[str, Any]
     health_check: HealthCheck | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    build: Mapping[str, Any] = field(default_factory=dict)
+    """How its image is made, as `domain.builds.parse_build` reads it; empty: not by Boreas."""
     position: int = 0
     created_at: datetime
     updated_at: datetime

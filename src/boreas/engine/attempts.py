@@ -27,6 +27,7 @@ KIND_ORDER: Mapping[ExecutionKind, int] = {
     ExecutionKind.ACTIVATE: 1,
     ExecutionKind.CHECK: 1,
     ExecutionKind.RUN: 1,
+    ExecutionKind.BUILD: 1,
     ExecutionKind.REVERT: 1,
     ExecutionKind.RETIRE: 2,
 }

@@ -28,7 +28,7 @@ from boreas.engine import transitions
 from boreas.engine.graph import EDGES
 from boreas.engine.health_windows import active_seconds, with_hold_settled
 from boreas.engine.memory import known_of, remember
-from boreas.engine.snapshot import Decision, LiveChange
+from boreas.engine.snapshot import Built, Decision, LiveChange
 from boreas.kit.values import replace
 
 _header = attrgetter(
@@ -51,6 +51,7 @@ class Draft:
         self.executions = {it.id: it for it in deployment.executions}
         self.notices: list[Notice] = []
         self.live: list[LiveChange] = []
+        self.built: list[Built] = []
         self._known = known_of(deployment)
         self._edges_changed = False
         self._tasks_changed = False
@@ -175,7 +176,11 @@ class Draft:
     def decision(self, **more: Any) -> Decision:
         """What a person's wish or an agent's report comes to: no orders; the loop decides those."""
         return Decision(
-            next=self.changed(), live=tuple(self.live), notices=tuple(self.notices), **more
+            next=self.changed(),
+            live=tuple(self.live),
+            built=tuple(self.built),
+            notices=tuple(self.notices),
+            **more,
         )
 
 

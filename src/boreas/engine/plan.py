@@ -63,6 +63,8 @@ class Ground:
     applications: tuple[PlannedApplication, ...]
     targets: tuple[Target, ...]
     """Of the whole environment, in stored order."""
+    builders: tuple[Target, ...] = ()
+    """Agents that build images, as if they were targets; the least busy first."""
     live: Mapping[tuple[ApplicationId, TargetId], LiveRecord] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What conditions may ask, but for who asked for the deployment (`engine.conditions`)."""
@@ -164,9 +166,11 @@ def _refuse_unknown_order(request: DeploymentRequest, ground: Ground) -> None:
 
 
 def default_tasks(ground: Ground) -> tuple[TaskRequest, ...]:
-    """One `deploy` per application, and a `health_check` where the application has one."""
+    """One `deploy` per application, before it a `build` and after it a `health_check` if needed."""
     tasks: list[TaskRequest] = []
     for application in ground.applications:
+        if application.release.builds:
+            tasks.append(build_of(application, order=len(tasks)))
         deploy = TaskId(f"{application.name}-deploy")
         tasks.append(
             TaskRequest(
@@ -188,6 +192,23 @@ def default_tasks(ground: Ground) -> tuple[TaskRequest, ...]:
                 )
             )
     return tuple(tasks)
+
+
+def _builds_image(wanted: TaskRequest, application: PlannedApplication | None) -> bool:
+    """Is it the application's own build that is meant, and not a command?"""
+    has_build = application is not None and application.release.builds is not None
+    return has_build and command_of(wanted) is None
+
+
+def build_of(application: PlannedApplication, *, order: int = 0) -> TaskRequest:
+    """The task that makes the application's image."""
+    return TaskRequest(
+        id=TaskId(f"{application.name}-build"),
+        name=f"Build {application.name}",
+        type=TaskType.BUILD,
+        application_id=application.id,
+        order=order,
+    )
 
 
 def with_tasks(
@@ -240,6 +261,9 @@ class _Layout:
                 return self._check(wanted, self._needed(wanted, application))
             case TaskType.PREPARE if command_of(wanted) is None:
                 return self._prepare(wanted, application)
+            case TaskType.BUILD if _builds_image(wanted, application):
+                assert application is not None
+                return self._build(wanted, application)
             case _:
                 return self._run(wanted, application)
 
@@ -309,6 +333,20 @@ class _Layout:
             for target in application.targets
         ]
         return self._task(wanted), rows
+
+    def _build(
+        self, wanted: TaskRequest, application: PlannedApplication
+    ) -> tuple[Task, list[Execution]]:
+        """The application's image, unless the version has one already."""
+        if not application.release.builds:
+            why = f"nothing to build: the image of {application.name} is there"
+            return self._task(wanted, reason=why), []
+        if not self.ground.builders:
+            mend = "start an agent with --label builder=yes"
+            problem = f"{application.name} has to be built, and no agent builds"
+            raise invalid(f"tasks[{self.index}]", problem, mend)
+        builder = self.ground.builders[self.index % len(self.ground.builders)]
+        return self._task(wanted), [self._row(wanted, builder, ExecutionKind.BUILD, application)]
 
     def _run(
         self, wanted: TaskRequest, application: PlannedApplication | None

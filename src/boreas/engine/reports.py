@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from boreas.domain.builds import BuiltImage, built_of
 from boreas.domain.deployments import (
     TERMINAL,
     TERMINAL_EXECUTIONS,
@@ -22,7 +23,7 @@ from boreas.domain.ids import ExecutionId
 from boreas.domain.orders import CHANGING_VERBS, Outcome, Verb
 from boreas.engine.attempts import changes_not_taken_back
 from boreas.engine.draft import Draft
-from boreas.engine.snapshot import Decision, LiveChange
+from boreas.engine.snapshot import Built, Decision, LiveChange
 
 
 def apply_reports(
@@ -88,16 +89,19 @@ def _note_verb(draft: Draft, execution: Execution, report: ExecutionReport) -> N
 
 def _finish(draft: Draft, execution: Execution, report: ExecutionReport) -> None:
     state, reason = _verdict(draft.deployment, execution, report)
+    image = _image_of(execution, report)
     execution = draft.update_execution(
         execution.id,
         state=state,
         reason=reason,
         exit_code=report.exit_code,
         outputs=handed_on(report.result),
+        image=image,
         started_at=execution.started_at or draft.now,
     )
     if state is ExecutionState.SUCCESS:
         _prove(draft, execution)
+        _keep_image(draft, execution)
         draft.update(progress_at=draft.active())
     elif report.outcome == Outcome.REFUSED:
         _never_begun(draft, execution)
@@ -120,6 +124,8 @@ def _verdict(
     deployment: Deployment, execution: Execution, report: ExecutionReport
 ) -> tuple[ExecutionState, str | None]:
     match report.outcome:
+        case Outcome.SUCCESS if _lacks_image(execution, report):
+            return ExecutionState.FAILED, "the builder did not say which image it made"
         case Outcome.SUCCESS:
             return ExecutionState.SUCCESS, report.reason
         case Outcome.CANCELLED:
@@ -159,6 +165,34 @@ def _prove(draft: Draft, execution: Execution) -> None:
                 release_id=execution.release_id,
             )
         )
+
+
+def _image_of(execution: Execution, report: ExecutionReport) -> BuiltImage | None:
+    if execution.kind is not ExecutionKind.BUILD or report.outcome != Outcome.SUCCESS:
+        return None
+    return built_of(report.result)
+
+
+def _lacks_image(execution: Execution, report: ExecutionReport) -> bool:
+    return execution.kind is ExecutionKind.BUILD and built_of(report.result) is None
+
+
+def _keep_image(draft: Draft, execution: Execution) -> None:
+    """Deploys of this release use the digest from now on, never the tag."""
+    if execution.image is None:
+        return
+    assert execution.release_id is not None
+    assert execution.application_id is not None
+    draft.built.append(
+        Built(
+            execution_id=execution.id,
+            release_id=execution.release_id,
+            application_id=execution.application_id,
+            image=execution.image,
+        )
+    )
+    image, digest = execution.image.image, execution.image.digest
+    draft.say("built", f"built {image} ({digest})", task_id=execution.task_id, image=image)
 
 
 def _never_begun(draft: Draft, execution: Execution) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from boreas.domain.builds import BuiltImage
 from boreas.domain.deployments import Deployment, Reason
 from boreas.domain.events import Notice
 from boreas.domain.fleet import AgentView, LiveRecord
@@ -66,6 +67,8 @@ class ReleaseView:
     health_check: HealthCheck | None = None
     interrupts: bool = True
     """Making it live without staging interrupts service; of a script nobody can know that."""
+    builds: str | None = None
+    """The image that a `build` task makes; empty if it is there already, None without a build."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +136,16 @@ class LiveChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A build made the image of a release: whoever deploys it from now on uses its digest."""
+
+    execution_id: ExecutionId
+    release_id: ReleaseId
+    application_id: ApplicationId
+    image: BuiltImage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What happens next.
 
@@ -147,6 +160,7 @@ class Decision:
     orders: tuple[OrderIntent, ...] = ()
     cancels: tuple[CancelIntent, ...] = ()
     live: tuple[LiveChange, ...] = ()
+    built: tuple[Built, ...] = ()
     notices: tuple[Notice, ...] = ()
     because: tuple[Reason, ...] = ()
     wake_at: datetime | None = None

@@ -26,7 +26,7 @@ from boreas.kit.until import Hint
 from boreas.kit.values import replace
 from boreas.runtime.membership import Membership
 from boreas.runtime.news import News, NewsDesk
-from boreas.runtime.order_bodies import outbox_rows, releases_needed
+from boreas.runtime.order_bodies import outbox_rows, releases_needed, with_image
 from boreas.runtime.ports import (
     CHANNEL_AGENTS,
     CHANNEL_CHANGED,
@@ -213,6 +213,8 @@ class Loop:
         await tx.work.save(before, after, wake_at=decision.wake_at, now=now)
         if decision.live:
             await tx.work.change_live(after, decision.live, now)
+        if decision.built:
+            await tx.work.add_images(after, decision.built, now)
         if decision.notices:
             await tx.work.add_events(after.id, decision.notices, now)
         if decision.release_locks:
@@ -228,7 +230,10 @@ class Loop:
     async def _promise(
         self, tx: Transaction, loaded: Loaded, decision: Decision, done: Round
     ) -> None:
-        releases = await tx.work.release_bodies(releases_needed(decision))
+        bodies = await tx.work.release_bodies(releases_needed(decision))
+        to_build = [id_ for id_, body in bodies.items() if body.build is not None]
+        images = await tx.work.images_of(to_build) if to_build else {}
+        releases = {id_: with_image(body, images.get(id_)) for id_, body in bodies.items()}
         rows = await tx.outbox.put(outbox_rows(decision, loaded, releases))
         for agent_id in {row.agent_id for row in rows}:
             await tx.announce(CHANNEL_OUTBOX, f"{agent_id} {self._membership.server_id}")
@@ -310,6 +315,7 @@ def _joined(first: Decision, second: Decision) -> Decision:
         orders=first.orders + second.orders,
         cancels=first.cancels + second.cancels,
         live=first.live + second.live,
+        built=first.built + second.built,
         notices=first.notices + second.notices,
         take_fence=first.take_fence or second.take_fence,
         release_locks=first.release_locks or second.release_locks,

@@ -6,10 +6,14 @@ from typing import NamedTuple
 
 import msgspec
 
+from boreas.domain.builds import BuiltImage
+from boreas.domain.delivery import CredentialUse
 from boreas.domain.deployments import Deployment, Execution, ExecutionKind, Task
 from boreas.domain.ids import AgentId, ApplicationId, ReleaseId, TargetId
 from boreas.domain.orders import OrderBody, ReleaseBody
+from boreas.domain.secrets import SecretRef
 from boreas.domain.variables import NO_VARIABLES, VariableSnapshot, task_variables
+from boreas.domain.workflow import TaskType
 from boreas.engine.snapshot import CancelIntent, Decision, Snapshot
 from boreas.kit.values import replace
 from boreas.runtime.ports import Loaded, OutboxKind, OutboxRow
@@ -106,6 +110,7 @@ def _order_body(execution: Execution, task: Task, around: _Around) -> OrderBody:
     release = releases.get(execution.release_id) if execution.release_id else None
     previous = execution.previous_release_id
     variables = variables_of(execution, task, deployment, release)
+    is_build = execution.kind is ExecutionKind.BUILD
     return OrderBody(
         order_id=execution.order_id,
         execution_id=execution.id,
@@ -122,12 +127,13 @@ def _order_body(execution: Execution, task: Task, around: _Around) -> OrderBody:
         agent_id=execution.agent_id,
         agent=_agent_name(snapshot, execution.agent_id),
         verbs=execution.verbs,
-        release=_without_variables(release),
-        previous=_without_variables(releases.get(previous) if previous else None),
+        release=_for_its_agent(release),
+        previous=_for_its_agent(releases.get(previous) if previous else None),
         command=task.payload.get("command"),
+        build=release.build if release is not None and is_build else None,
         variables=variables.plain,
-        secret_variables=variables.secret,
-        credentials=release.credentials if release is not None else {},
+        secret_variables=_secrets_for(release, variables, is_build=is_build),
+        credentials=_credentials_for(release, is_build=is_build),
         timeout_seconds=_timeout_of(task, release),
         files=tuple(task.payload.get("files", ())),
         keep_releases=_releases_to_keep(execution, around.left_behind, snapshot),
@@ -146,16 +152,42 @@ def variables_of(
     if execution.kind is ExecutionKind.REVERT:
         return release.variables.under(release.task_variables)
     own = task_variables(task.payload)
-    if execution.kind is ExecutionKind.RUN:
+    if execution.kind in {ExecutionKind.RUN, ExecutionKind.BUILD}:
         return release.variables.under(own)
     return release.variables.under({**release.task_variables, **own})
 
 
-def _without_variables(release: ReleaseBody | None) -> ReleaseBody | None:
-    """The order itself says what counts; a frame has no room to say it three times."""
+def with_image(release: ReleaseBody, image: BuiltImage | None) -> ReleaseBody:
+    """The same release with the image that was built for it; a version's own pin stays."""
+    if image is None or release.artifact.get("digest"):
+        return release
+    pinned = {"image": image.image, "digest": image.digest}
+    return replace(release, artifact={**release.artifact, **pinned})
+
+
+def _for_its_agent(release: ReleaseBody | None) -> ReleaseBody | None:
+    """Without what the order itself says, and how its image is made."""
     if release is None:
         return None
-    return replace(release, variables=NO_VARIABLES, task_variables={})
+    return replace(
+        release, variables=NO_VARIABLES, task_variables={}, build=None, build_credentials={}
+    )
+
+
+def _secrets_for(
+    release: ReleaseBody | None, variables: VariableSnapshot, *, is_build: bool
+) -> Mapping[str, SecretRef]:
+    """A builder gets the secrets that its Dockerfile mounts, and no others."""
+    if not is_build or release is None or release.build is None:
+        return variables.secret
+    wanted = release.build.secrets
+    return {name: ref for name, ref in variables.secret.items() if name in wanted}
+
+
+def _credentials_for(release: ReleaseBody | None, *, is_build: bool) -> Mapping[str, CredentialUse]:
+    if release is None:
+        return {}
+    return release.build_credentials if is_build else release.credentials
 
 
 def _agent_name(snapshot: Snapshot, agent_id: AgentId) -> str:
@@ -166,6 +198,8 @@ def _agent_name(snapshot: Snapshot, agent_id: AgentId) -> str:
 def _timeout_of(task: Task, release: ReleaseBody | None) -> float:
     if task.timeout_seconds:
         return task.timeout_seconds
+    if release is not None and release.build is not None and task.type is TaskType.BUILD:
+        return release.build.timeout_seconds
     own = release.spec.get("timeout_seconds") if release else None
     return float(own) if own else DEFAULT_TIMEOUT_SECONDS
 

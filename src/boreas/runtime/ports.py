@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
+from boreas.domain.builds import BuiltImage
 from boreas.domain.deployments import Deployment
 from boreas.domain.events import Notice
 from boreas.domain.ids import AgentId, DeploymentId, OrderId, ReleaseId, ServerId
@@ -17,7 +18,7 @@ from boreas.domain.orders import ReleaseBody
 from boreas.domain.outbox import OutboxKind as OutboxKind
 from boreas.domain.outbox import OutboxRow as OutboxRow
 from boreas.engine.loaded import Loaded as Loaded
-from boreas.engine.snapshot import Admission, LiveChange
+from boreas.engine.snapshot import Admission, Built, LiveChange
 
 
 class DeploymentWork(Protocol):
@@ -84,6 +85,16 @@ class DeploymentWork(Protocol):
 
     async def release_bodies(self, ids: Collection[ReleaseId]) -> Mapping[ReleaseId, ReleaseBody]:
         """The frozen documents of these releases."""
+        ...
+
+    async def add_images(
+        self, deployment: Deployment, built: Sequence[Built], now: datetime
+    ) -> None:
+        """Keep what builds made."""
+        ...
+
+    async def images_of(self, ids: Collection[ReleaseId]) -> Mapping[ReleaseId, BuiltImage]:
+        """The newest image that was built for each of these releases, if one was."""
         ...
 
     async def wake(self, ids: Collection[DeploymentId], now: datetime) -> None:

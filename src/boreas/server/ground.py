@@ -22,6 +22,7 @@ from boreas.domain.workflow import TaskRequest, TaskType
 from boreas.engine.plan import Ground, PlannedApplication
 from boreas.engine.snapshot import ReleaseView, Rules, rules_of
 from boreas.server.auth.callers import Caller
+from boreas.server.build_plans import build_site, builders, is_built, with_image_or_build
 from boreas.server.condition_facts import facts_about, facts_of_application
 from boreas.server.deployment_bodies import ApplicationNames, ids_by_name
 from boreas.server.deployment_views import Names
@@ -92,6 +93,8 @@ async def freeze(
     chosen: Sequence[ApplicationId],
     deployment_id: DeploymentId,
     tasks: Sequence[TaskRequest] | None = None,
+    *,
+    anew: bool = False,
 ) -> Frozen:
     """Releases of the chosen applications in the stored order, and where they go.
 
@@ -104,7 +107,7 @@ async def freeze(
     levels = await read_levels(tx, site.project, site.environment, [it.id for it in applications])
     of_tasks = deploy_variables(tasks or ())
     uses = {it.id: await credentials_for(tx, it, site.version) for it in applications}
-    releases = tuple(
+    bare = (
         replace(
             release_of(it, site.version, deployment_id, levels),
             task_variables=of_tasks.get(it.id, {}),
@@ -112,8 +115,19 @@ async def freeze(
         )
         for it in applications
     )
+    releases = tuple(bare)
+    if any(is_built(it) for it in applications):
+        made = await build_site(tx, site.project, site.version)
+        each = zip(applications, releases, strict=True)
+        releases = tuple(
+            [await with_image_or_build(tx, made, it, body, anew=anew) for it, body in each]
+        )
+    building = any(it.build is not None for it in releases)
+    builders_here = await builders(tx, site.environment.id) if building else ()
     planned = tuple(
-        PlannedApplication(id=it.id, name=it.name, release=view_of(body), targets=targets)
+        PlannedApplication(
+            id=it.id, name=it.name, release=view_of(body, is_built=is_built(it)), targets=targets
+        )
         for it, body in zip(applications, releases, strict=True)
     )
     live = {
@@ -124,6 +138,7 @@ async def freeze(
         ground=Ground(
             applications=planned,
             targets=targets,
+            builders=builders_here,
             live=live,
             facts=facts_of(site, levels.snapshot(), releases),
         ),
@@ -135,7 +150,7 @@ async def freeze(
             version=site.version.name,
             environment=site.environment.name,
             applications={it.id: it.name for it in site.applications},
-            targets={it.id: it.name for it in targets},
+            targets={it.id: it.name for it in (*targets, *builders_here)},
             agents={id_: it.name for id_, it in agents.items()},
         ),
     )
@@ -220,7 +235,7 @@ def _refuse_unusable(
         image_of(str(application.spec["image"]), version=version.name, artifact=artifact)
 
 
-def view_of(body: ReleaseBody) -> ReleaseView:
+def view_of(body: ReleaseBody, *, is_built: bool = False) -> ReleaseView:
     """What the engine may know of a release."""
     return ReleaseView(
         id=body.release_id,
@@ -230,6 +245,7 @@ def view_of(body: ReleaseBody) -> ReleaseView:
         cannot_stage_because=staging_obstacle(body.driver, body.spec) or "",
         health_check=body.health_check,
         interrupts=interrupts(body.driver, body.spec),
+        builds=body.build.image if body.build is not None else "" if is_built else None,
     )
 
 
@@ -254,7 +270,14 @@ async def ground_of(tx: Transaction, deployment: Deployment) -> Ground:
     live = await tx.environments.live(deployment.environment_id)
     by_place = {(it.application_id, it.target_id): it for it in live}
     facts = await _facts_now(tx, deployment, list(ids.values()))
-    return Ground(applications=planned, targets=targets, live=by_place, facts=facts)
+    building = any(it.builds for it in views.values())
+    return Ground(
+        applications=planned,
+        targets=targets,
+        builders=await builders(tx, deployment.environment_id) if building else (),
+        live=by_place,
+        facts=facts,
+    )
 
 
 async def _facts_now(

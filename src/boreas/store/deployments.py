@@ -11,6 +11,7 @@ from typing import Final
 
 from sqlalchemy import delete, func, select, union
 
+from boreas.domain.builds import BuiltImage
 from boreas.domain.deployments import TERMINAL, Deployment
 from boreas.domain.errors import Conflict
 from boreas.domain.events import Notice
@@ -19,9 +20,9 @@ from boreas.domain.orders import ReleaseBody
 from boreas.domain.projects import QueuePolicy
 from boreas.engine.admission import Field, contender_of, is_queued, judge, overtaken_by
 from boreas.engine.loaded import Loaded
-from boreas.engine.snapshot import Admission, LiveChange
+from boreas.engine.snapshot import Admission, Built, LiveChange
 from boreas.kit.values import replace
-from boreas.store import dialects, loading, tables
+from boreas.store import dialects, images, loading, tables
 from boreas.store.mapping import document_of
 from boreas.store.saving import wake_found
 from boreas.store.unit import Unit
@@ -212,6 +213,14 @@ class SqlDeploymentWork:
         unit = self._unit
         found = await loading.read_releases(unit.connection, unit.recall, ids)
         return {id_: body for id_, (body, _) in found.items()}
+
+    async def add_images(
+        self, deployment: Deployment, built: Sequence[Built], now: datetime
+    ) -> None:
+        await images.add(self._unit.connection, deployment, built, now)
+
+    async def images_of(self, ids: Collection[ReleaseId]) -> Mapping[ReleaseId, BuiltImage]:
+        return await images.of_releases(self._unit.connection, ids)
 
     async def wake(self, ids: Collection[DeploymentId], now: datetime) -> None:
         await self._unit.pending.flush()

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, Table, bindparam, insert, select
 
-from boreas.domain.deployments import Deployment, DeploymentState
+from boreas.domain.builds import is_builder
+from boreas.domain.deployments import Deployment, DeploymentState, Origin
 from boreas.domain.errors import NotFound
 from boreas.domain.events import Event, Notice
 from boreas.domain.ids import DeploymentId, ReleaseId
@@ -105,9 +106,10 @@ class SqlDeployments:
 
     async def _hold_what_it_uses(self, deployment: Deployment) -> None:
         """Nobody removes these before our commit, and then sees us."""
+        targets = {e.target_id for e in deployment.executions if not is_builder(e.target_id)}
         used: dict[Table, list[str]] = {
             tables.applications: sorted(deployment.application_ids),
-            tables.targets: sorted({e.target_id for e in deployment.executions}),
+            tables.targets: sorted(targets),
             tables.agents: sorted({e.agent_id for e in deployment.executions}),
         }
         for table, ids in used.items():
@@ -244,6 +246,7 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
         found.append(table.c.state.in_([state.value for state in wanted.states]))
     if wanted.active is not None:
         found.append(~table.c.final if wanted.active else table.c.final)
+    found.append(table.c.origin != Origin.BUILD.value)
     found.extend(seen_projects(wanted.sight, table.c.project_id))
     if wanted.text:
         found.append(table.c.search.contains(wanted.text.lower(), autoescape=True))

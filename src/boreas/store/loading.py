@@ -7,7 +7,15 @@ from typing import Any
 from sqlalchemy import Row, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from boreas.domain.deployments import Deployment, DeploymentState, Execution, Origin, Task
+from boreas.domain.builds import builder_name
+from boreas.domain.deployments import (
+    Deployment,
+    DeploymentState,
+    Execution,
+    ExecutionKind,
+    Origin,
+    Task,
+)
 from boreas.domain.fleet import AgentView, LiveRecord
 from boreas.domain.ids import (
     AgentId,
@@ -364,12 +372,24 @@ def snapshot_of(deployment: Deployment, world: World) -> Loaded:
                 for app in deployment.application_ids
                 if app in names.applications
             },
-            target_names={id_: names.targets[id_] for id_ in target_ids if id_ in names.targets},
+            target_names={
+                **{id_: names.targets[id_] for id_ in target_ids if id_ in names.targets},
+                **_builder_names(deployment, world),
+            },
             rules=rules_of(environment),
         ),
         project=project,
         environment=environment.name,
     )
+
+
+def _builder_names(deployment: Deployment, world: World) -> Mapping[TargetId, str]:
+    """Builders stand in the place of targets, and are named after their agents."""
+    return {
+        it.target_id: builder_name(world.agents[it.agent_id].name)
+        for it in deployment.executions
+        if it.kind is ExecutionKind.BUILD and it.agent_id in world.agents
+    }
 
 
 def _views(deployment: Deployment, live: Live, world: World) -> Mapping[ReleaseId, ReleaseView]:

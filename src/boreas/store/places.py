@@ -83,7 +83,12 @@ PLACES: Final[Mapping[str, Place]] = {
     "member_id": _in_project("member", members),
     "credential_id": _in_project("credential", release_tables.credentials),
     "workflow_id": _in_project("workflow", release_tables.workflows),
-    "build_id": _in_project("build", release_tables.builds),
+    "build_id": Place(
+        noun="build",
+        source=tables.executions.join(_DEPLOYMENTS),
+        key=tables.executions.c.id,
+        project=_DEPLOYMENTS.c.project_id,
+    ),
 }
 """By the name of the path parameter."""
 

@@ -6,9 +6,9 @@ with it (foreign keys do most of it). Nothing that an active deployment uses can
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, select, text, update
 
 from boreas.domain.errors import Conflict, InvalidInput
 from boreas.domain.fleet import LiveRecord, Target
@@ -85,11 +85,32 @@ class SqlApplications(SqlNoun[Application]):
         await super().remove(key)
 
 
+FOR_BUILDS: Final = " builds"
+"""The name of the environment in which builds of their own run; nobody can give such a name."""
+
+
+# As text: these statements are kept, and take only the parameters that they are asked with.
+_LISTED: Final = text(f"environments.name != '{FOR_BUILDS}'")
+
+
 class SqlEnvironments(SqlNoun[Environment]):
     """Environments by name."""
 
     def __init__(self, unit: Unit) -> None:
         super().__init__(unit, shelves.ENVIRONMENTS)
+
+    def _inside(self, parent: str | None) -> ColumnElement[bool]:
+        return super()._inside(parent) & (self._table.c.name != FOR_BUILDS)
+
+    def _within(self, query: Select[Any], parent: str | None) -> Select[Any]:
+        return super()._within(query, parent).where(_LISTED)
+
+    async def for_builds(self, project_id: str) -> Environment | None:
+        """Where the project's builds of their own run; no list shows it."""
+        table = self._table
+        hidden = (table.c.project_id == project_id) & (table.c.name == FOR_BUILDS)
+        row = (await self._connection.execute(self._select().where(hidden))).first()
+        return None if row is None else self._value(row)
 
     async def remove(self, key: str) -> None:
         """With its targets and finished deployments; `Conflict` while one is active."""

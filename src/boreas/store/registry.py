@@ -1,5 +1,6 @@
 """The registry of agents, and the tokens that let agents in."""
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +32,15 @@ class SqlAgents(SqlNoun[Agent]):
     async def called(self, name_or_id: str) -> Agent | None:
         """By id, else by name."""
         return await self.find(name_or_id) or await self.named(name_or_id)
+
+    async def unfinished(self, ids: Collection[AgentId]) -> Mapping[AgentId, int]:
+        """How many executions wait for each of these agents or run on it; none is left out."""
+        table = tables.executions
+        query = select(table.c.agent_id, func.count()).where(
+            table.c.agent_id.in_(ids), ~table.c.final
+        )
+        rows = await self._connection.execute(query.group_by(table.c.agent_id))
+        return {AgentId(agent_id): int(count) for agent_id, count in rows}
 
     async def revoke(self, agent_id: AgentId, now: datetime) -> None:
         """Its certificate counts no more; who is already revoked stays so since then."""

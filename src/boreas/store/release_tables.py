@@ -7,7 +7,6 @@ from typing import Final
 
 from sqlalchemy import (
     DDL,
-    BigInteger,
     Column,
     ForeignKey,
     Index,
@@ -128,19 +127,6 @@ variables = Table(
     UniqueConstraint("owner_id", "name"),
 )
 
-builds = Table(
-    "builds",
-    metadata,
-    c.own_id(),
-    c.within("project_id", "projects.id"),
-    c.word("application_id", index=True),
-    c.word("version_id", nullable=True, index=True),
-    c.word("deployment_id", nullable=True, index=True),
-    Column("number", BigInteger, nullable=False),
-    c.word("state"),
-    c.document(),
-    UniqueConstraint("project_id", "number"),
-)
 images = Table(
     "images",
     metadata,
@@ -148,8 +134,9 @@ images = Table(
     c.within("project_id", "projects.id", index=True),
     c.word("application_id"),
     c.word("version_id", nullable=True, index=True),
-    c.word("build_id", index=True),
+    c.word("release_id", index=True),
     c.word("digest", index=True),
+    c.time("at"),
     c.document(),
 )
 

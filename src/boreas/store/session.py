@@ -21,6 +21,7 @@ from boreas.store.access import SqlApiTokens, SqlIdentities, SqlLoginAttempts, S
 from boreas.store.agents import SqlAgentLinks
 from boreas.store.announcements import Crier
 from boreas.store.audit import SqlAudit, write_notes
+from boreas.store.builds import SqlBuilds
 from boreas.store.credentials import SqlCredentials, SqlCredentialUses
 from boreas.store.deployments import SqlDeploymentWork
 from boreas.store.engines import (
@@ -34,6 +35,7 @@ from boreas.store.failures import BUSY, translated
 from boreas.store.file_lock import FileLock
 from boreas.store.history import SqlDeployments
 from boreas.store.idempotency import SqlIdempotency, SqlMeta
+from boreas.store.images import SqlImages
 from boreas.store.looks import Looks
 from boreas.store.members import SqlMembers
 from boreas.store.migrate import bring_up_to_date
@@ -79,6 +81,8 @@ class SqlTransaction:
         self.sessions = SqlSessions(unit)
         self.api_tokens = SqlApiTokens(unit)
         self.login_attempts = SqlLoginAttempts(unit)
+        self.images = SqlImages(unit)
+        self.builds = SqlBuilds(unit)
         self.idempotency = SqlIdempotency(unit)
         self.meta = SqlMeta(unit)
         self.secrets = SqlSecrets(unit)

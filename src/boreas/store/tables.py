@@ -18,7 +18,9 @@ from sqlalchemy import (
     Sequence,
     Table,
     Text,
+    TextClause,
     UniqueConstraint,
+    text,
 )
 
 from boreas.store.columns import Serial, Word, document, own_id, time, within, word
@@ -40,7 +42,7 @@ Sequence(FENCE, metadata=metadata)
 Sequence(OUTBOX, metadata=metadata)
 
 
-def _only_where(condition: ColumnElement[bool]) -> dict[str, Any]:
+def _only_where(condition: ColumnElement[bool] | TextClause) -> dict[str, Any]:
     return {"sqlite_where": condition, "postgresql_where": condition}
 
 
@@ -190,6 +192,13 @@ executions = Table(
     Column("final", Boolean, nullable=False),
     document(),
     Index("ix_executions_deployment", "deployment_id", "ordinal"),
+)
+# Literals, or SQLite does not see that a query's condition is the index's.
+IS_BUILD: Final = text("executions.target_id >= 'builder:' AND executions.target_id < 'builder;'")
+Index(
+    "ix_executions_builds",
+    executions.c.deployment_id,
+    **_only_where(text("target_id >= 'builder:' AND target_id < 'builder;'")),
 )
 Index("ix_executions_unfinished", executions.c.agent_id, **_only_where(~executions.c.final))
 releases = Table(

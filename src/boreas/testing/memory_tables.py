@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from boreas.domain.builds import BuiltImage
 from boreas.domain.deployments import Deployment
 from boreas.domain.events import Event
 from boreas.domain.fleet import LiveRecord
@@ -60,6 +61,7 @@ class Tables:
     deployments: dict[DeploymentId, StoredDeployment] = field(default_factory=dict)
     wakes: dict[DeploymentId, datetime] = field(default_factory=dict)
     releases: dict[str, StoredRelease] = field(default_factory=dict)
+    images: dict[str, BuiltImage] = field(default_factory=dict)
     locks: dict[Place, DeploymentId] = field(default_factory=dict)
     live: dict[tuple[ApplicationId, TargetId], LiveRecord] = field(default_factory=dict)
     events: dict[DeploymentId, tuple[Event, ...]] = field(default_factory=dict)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from boreas.domain.builds import BuiltImage
 from boreas.domain.deployments import (
     TERMINAL,
     TERMINAL_EXECUTIONS,
@@ -34,7 +35,7 @@ from boreas.engine.admission import (
     standing,
 )
 from boreas.engine.loaded import Loaded
-from boreas.engine.snapshot import Admission, LiveChange, ReleaseView, Snapshot, rules_of
+from boreas.engine.snapshot import Admission, Built, LiveChange, ReleaseView, Snapshot, rules_of
 from boreas.kit.clock import Clock
 from boreas.store.deployments import stale
 from boreas.testing.memory_nouns import has_unfinished_on, is_alive
@@ -226,6 +227,17 @@ class MemoryWork:
     async def release_bodies(self, ids: Collection[ReleaseId]) -> Mapping[ReleaseId, ReleaseBody]:
         releases = self._draft.releases
         return {id_: releases[id_].body for id_ in ids if id_ in releases}
+
+    async def add_images(
+        self, deployment: Deployment, built: Sequence[Built], now: datetime
+    ) -> None:
+        images = self._draft.write("images")
+        for one in built:
+            images[one.release_id] = one.image
+
+    async def images_of(self, ids: Collection[ReleaseId]) -> Mapping[ReleaseId, BuiltImage]:
+        images = self._draft.images
+        return {id_: images[id_] for id_ in ids if id_ in images}
 
     async def wake(self, ids: Collection[DeploymentId], now: datetime) -> None:
         self._wake([id_ for id_ in ids if id_ in self._draft.deployments], now)

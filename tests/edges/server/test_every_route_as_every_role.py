@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -97,6 +97,7 @@ async def everything_of(admin: httpx.AsyncClient, name: str, make: Any, agent: s
     template = {"name": "usual", "text": "tasks: [{id: a, command: 'true'}]"}
     shared["workflow_id"] = (await make(admin, f"{within}/workflows", template))["id"]
     shared["number"] = "1"
+    shared["build_id"] = await a_build(admin, project, shared["application_id"], make)
     found = {}
     for kind in ("dev", "prod"):
         ids = dict(shared)
@@ -111,6 +112,18 @@ async def everything_of(admin: httpx.AsyncClient, name: str, make: Any, agent: s
         ids["credential_id"] = await a_credential(admin, project, make)
         found[kind] = ids
     return found
+
+
+async def a_build(admin: httpx.AsyncClient, project: str, application: str, make: Any) -> str:
+    within = f"/api/release/projects/{project}"
+    path = f"/api/release/applications/{application}"
+    build = {"target_image": "shop/web:{{version}}", "push": False}
+    assert (await admin.patch(path, json={"build": build})).status_code == 200
+    git = {"repository": "https://git.example.org/shop.git", "commit": "c" * 40}
+    version = (await make(admin, f"{within}/versions", {"name": "built", "git": git}))["id"]
+    found = await make(admin, f"{within}/build", {"version_id": version})
+    assert (await admin.patch(path, json={"build": None})).status_code == 200
+    return str(found["id"])
 
 
 async def a_credential(admin: httpx.AsyncClient, project: str, make: Any) -> str:
@@ -145,6 +158,9 @@ async def ground(
     with_key: None,
 ) -> Ground:
     agent = str(await enrol("node"))
+    async with store.transaction() as tx:
+        node = await tx.agents.get(agent)
+        await tx.agents.change(replace(node, labels={"builder": "yes"}))
     ground = Ground(
         own=await everything_of(admin, "own", make, agent),
         foreign=await everything_of(admin, "foreign", make, agent),

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from pydantic import Field
 
+from boreas.domain.builds import parse_build
 from boreas.domain.health_specs import parse_health_check
 from boreas.domain.ids import ApplicationId, ProjectId
 from boreas.domain.orders import DriverKind, HealthCheck
@@ -14,6 +15,7 @@ from boreas.domain.projects import Application
 from boreas.domain.specs import check_application
 from boreas.server.auth.permits import Configurer, Seer
 from boreas.server.bodies import Body, ConfigDocument, Moment, Name, Page, View, Whole
+from boreas.server.build_plans import check_build, shown_build
 from boreas.server.creation import Creating
 from boreas.server.named_credentials import credentials_of
 from boreas.server.paging import USUAL, Cursor, Limit
@@ -31,6 +33,7 @@ class ApplicationBody(Body):
     spec: dict[str, Any]
     health_check: dict[str, Any] | None = None
     config: ConfigDocument = Field(default_factory=dict)
+    build: dict[str, Any] | None = None
     position: Whole | None = Field(default=None, ge=0, le=1_000_000)
 
 
@@ -42,6 +45,7 @@ class ApplicationPatch(Body):
     spec: dict[str, Any] | None = None
     health_check: dict[str, Any] | None = None
     config: ConfigDocument | None = None
+    build: dict[str, Any] | None = None
     position: Whole | None = Field(default=None, ge=0, le=1_000_000)
 
 
@@ -55,6 +59,7 @@ class ApplicationView(View):
     spec: dict[str, Any]
     health_check: dict[str, Any] | None
     config: dict[str, Any]
+    build: dict[str, Any] | None
     position: int
     created_at: Moment
     updated_at: Moment
@@ -77,6 +82,7 @@ def _view(application: Application) -> ApplicationView:
         spec=dict(application.spec),
         health_check=health_check_view(application.health_check),
         config=dict(application.config),
+        build=shown_build(application),
         position=application.position,
         created_at=application.created_at,
         updated_at=application.updated_at,
@@ -93,6 +99,7 @@ async def create_application(
 ) -> Response:
     """Make an application; its name is unique in the project."""
     check_application(body.driver, body.spec, body.health_check)
+    parse_build(body.build)
     now = services.clock.now()
     application = Application(
         id=ApplicationId(services.ids("app")),
@@ -102,6 +109,7 @@ async def create_application(
         spec=body.spec,
         health_check=parse_health_check(body.health_check, body.driver),
         config=body.config,
+        build=body.build or {},
         position=body.position or 0,
         created_at=now,
         updated_at=now,
@@ -111,6 +119,7 @@ async def create_application(
         await caller.must(tx, Permission.CONFIGURE, project_id)
         await tx.projects.get(project_id)
         await credentials_of(tx, application)
+        await check_build(tx, application)
         added = await tx.applications.add(application)
         if body.position is not None:
             added = replace(added, position=body.position)
@@ -175,6 +184,7 @@ async def change_application(
         after = _changed(before, given)
         after = replace(after, updated_at=services.clock.now())
         await credentials_of(tx, after)
+        await check_build(tx, after)
         await tx.applications.change(after)
         await tx.audit.note(
             caller,
@@ -189,11 +199,13 @@ async def change_application(
 
 
 def _changed(before: Application, given: dict[str, Any]) -> Application:
-    """The application with these parts; `null` means none for the check, unchanged for the rest."""
+    """With these parts; `null` means none for check and build, unchanged for the rest."""
     driver = given.get("driver") or before.driver
     spec = given.get("spec") or before.spec
     check = given.get("health_check", health_check_view(before.health_check))
     check_application(driver, spec, check)
+    build = given.get("build", before.build) or {}
+    parse_build(build)
     return replace(
         before,
         name=given.get("name") or before.name,
@@ -201,6 +213,7 @@ def _changed(before: Application, given: dict[str, Any]) -> Application:
         spec=spec,
         health_check=parse_health_check(check, driver),
         config=before.config if given.get("config") is None else given["config"],
+        build=build,
         position=before.position if given.get("position") is None else given["position"],
     )
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from boreas.domain.builds import BuiltImage
 from boreas.domain.deployments import IN_FLIGHT, TERMINAL, TERMINAL_EXECUTIONS, Deployment
 from boreas.domain.errors import Conflict
 from boreas.domain.events import Notice
@@ -15,7 +16,7 @@ from boreas.domain.orders import ReleaseBody
 from boreas.domain.outbox import OutboxKind, OutboxRow
 from boreas.engine.admission import is_queued, places_of
 from boreas.engine.loaded import Loaded
-from boreas.engine.snapshot import Admission, LiveChange
+from boreas.engine.snapshot import Admission, Built, LiveChange
 from boreas.testing.simulate.drive import Killed
 
 if TYPE_CHECKING:
@@ -203,6 +204,14 @@ class SimTransaction:
 
     async def release_bodies(self, ids: Collection[ReleaseId]) -> Mapping[ReleaseId, ReleaseBody]:
         return {it: self.tables.releases[it][0] for it in sorted(ids)}
+
+    async def add_images(
+        self, deployment: Deployment, built: Sequence[Built], now: datetime
+    ) -> None:
+        raise AssertionError("the simulated projects build nothing")
+
+    async def images_of(self, ids: Collection[ReleaseId]) -> Mapping[ReleaseId, BuiltImage]:
+        return {}
 
     async def wake(self, ids: Collection[DeploymentId], now: datetime) -> None:
         for deployment_id in sorted(ids):

@@ -150,36 +150,28 @@ def _secrets() -> None:
 
 
 def _builds() -> None:
-    op.create_table(
-        "builds",
-        sa.Column("id", WORD, nullable=False),
-        sa.Column("project_id", WORD, nullable=False),
-        sa.Column("application_id", WORD, nullable=False),
-        sa.Column("version_id", WORD, nullable=True),
-        sa.Column("deployment_id", WORD, nullable=True),
-        sa.Column("number", sa.BigInteger(), nullable=False),
-        sa.Column("state", WORD, nullable=False),
-        sa.Column("document", sa.Text(), nullable=False),
-        FK(["project_id"], ["projects.id"], name="fk_builds_project_id", ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("id", name="pk_builds"),
-        sa.UniqueConstraint("project_id", "number", name="uq_builds_project_id_number"),
+    of_builders = sa.text("target_id >= 'builder:' AND target_id < 'builder;'")
+    op.create_index(
+        "ix_executions_builds",
+        "executions",
+        ["deployment_id"],
+        sqlite_where=of_builders,
+        postgresql_where=of_builders,
     )
-    op.create_index("ix_builds_application_id", "builds", ["application_id"])
-    op.create_index("ix_builds_deployment_id", "builds", ["deployment_id"])
-    op.create_index("ix_builds_version_id", "builds", ["version_id"])
     op.create_table(
         "images",
         sa.Column("id", WORD, nullable=False),
         sa.Column("project_id", WORD, nullable=False),
         sa.Column("application_id", WORD, nullable=False),
         sa.Column("version_id", WORD, nullable=True),
-        sa.Column("build_id", WORD, nullable=False),
+        sa.Column("release_id", WORD, nullable=False),
         sa.Column("digest", WORD, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
         FK(["project_id"], ["projects.id"], name="fk_images_project_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_images"),
     )
-    op.create_index("ix_images_build_id", "images", ["build_id"])
+    op.create_index("ix_images_release_id", "images", ["release_id"])
     op.create_index("ix_images_digest", "images", ["digest"])
     op.create_index("ix_images_project_id", "images", ["project_id"])
     op.create_index("ix_images_version_id", "images", ["version_id"])
