@@ -11,9 +11,10 @@ import pytest
 from fastapi import FastAPI
 from tests.support.oidc_provider import CLIENT_ID, CLIENT_SECRET, running_provider
 
+from boreas.domain.errors import InvalidInput
 from boreas.server.app import create_app
 from boreas.server.services import ServiceBundle
-from boreas.server.settings import OidcSettings
+from boreas.server.settings import OidcSettings, parse
 
 TRICKS = (
     *("other_nonce", "no_nonce", "other_audience", "other_issuer", "expired"),
@@ -224,3 +225,30 @@ async def test_the_sign_in_page_learns_that_there_is_a_provider(
     shown = (await anybody.get("/api/release/oidc")).json()
 
     assert shown == {"enabled": True, "label": "Navy", "login_url": "/api/release/oidc/login"}
+
+
+def test_the_providers_secret_comes_from_a_file_or_the_environment(tmp_path: Path) -> None:
+    named = ["--oidc-issuer", "https://id.example/", "--oidc-client-id", "b"]
+    file = tmp_path / "secret"
+    file.write_text("s3cret\n")
+
+    by_file = parse([*named, "--oidc-client-secret-file", str(file)], {})
+    by_word = parse(named, {"BOREAS_OIDC_CLIENT_SECRET": "s3cret", "BOREAS_OIDC_DOMAINS": "A.b, c"})
+
+    assert by_file.oidc is not None
+    assert by_word.oidc is not None
+    assert by_file.oidc.client_secret == by_word.oidc.client_secret == "s3cret"
+    assert by_file.oidc.issuer == "https://id.example"
+    assert by_word.oidc.domains == ("a.b", "c")
+    assert "s3cret" not in repr(by_file)
+
+
+def test_a_provider_that_is_half_described_is_refused(tmp_path: Path) -> None:
+    named = ["--oidc-issuer", "https://id.example"]
+
+    assert parse([], {}).oidc is None
+    with pytest.raises(InvalidInput, match="--oidc-client-id"):
+        parse(named, {})
+    gone = str(tmp_path / "gone")
+    with pytest.raises(InvalidInput, match="--oidc-client-secret-file"):
+        parse([*named, "--oidc-client-id", "b", "--oidc-client-secret-file", gone], {})

@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse
 from boreas.domain.deployments import Deployment, Task
 from boreas.domain.errors import Conflict
 from boreas.domain.ids import DeploymentId
-from boreas.server.auth.permits import Deployer, LogReader
+from boreas.server.auth.permits import DEPLOYING, Deployer, LogReader, check_thing
 from boreas.server.bodies import V1View
 from boreas.server.services import ServiceBundle, Services
 from boreas.server.showing import named_task
@@ -70,6 +70,8 @@ async def put_task_file(
     files = TaskFiles(services.settings.file_dir)
     size = await files.keep(files.input(deployment_id, task_id, name), request.stream())
     async with services.store.transaction() as tx:
+        # An upload can take long; who may not do this any more by now is told so.
+        await check_thing(tx, caller, DEPLOYING, "deployment_id", deployment_id)
         await tx.audit.note(
             caller,
             "task.put_file",
