@@ -16,7 +16,8 @@ TASKS, TARGETS = 5000, 2000
 WIDTH = 20
 _TASKS_PER_SECOND, _TARGETS_PER_SECOND = 24, 10
 """Of the dose; enough for a machine of two cores."""
-STUCK_AFTER_SECONDS = 600.0
+STUCK_AFTER_SECONDS = 180.0
+"""Without one more command."""
 _GOOD = {"success"}
 
 
@@ -88,8 +89,11 @@ class _Large:
         """To its end, with a kill every few seconds; then the books."""
         began = time.monotonic()
         made = self._api.create("/api/v1/deployments", wish)["id"]
+        ran, moved = 0, began
         while not self._is_over(made):
-            if time.monotonic() - began > STUCK_AFTER_SECONDS:
+            if (now_ran := self._count(name)) != ran:
+                ran, moved = now_ran, time.monotonic()
+            if time.monotonic() - moved > STUCK_AFTER_SECONDS:
                 self._tally.add(stuck=1, problem=f"{name}: {made} is stuck")
                 break
             time.sleep(self._dice.uniform(1, 5))
@@ -97,6 +101,10 @@ class _Large:
             self._tally.add(tried=1)
         self._tally.facts[f"{name}_seconds"] = round(time.monotonic() - began, 1)
         self._settle(name, self._api.get(f"/api/v1/deployments/{made}"))
+
+    def _count(self, name: str) -> int:
+        notes = self._notes(name)
+        return notes.stat().st_size if notes.exists() else 0
 
     def _is_over(self, made: str) -> bool:
         listed = self._api.get("/api/v1/deployments?limit=5")["items"]
