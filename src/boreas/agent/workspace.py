@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import pwd
+import re
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,13 @@ from boreas.logs.chunks import spoken
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROBE_OUTPUT_BYTES = 64 * 1024
+# Whoever may set a variable could otherwise lead a tool that holds a credential to another place:
+# by a proxy, another program of the same name, or certificates that are not looked at.
+_STEERS_TOOLS = re.compile(
+    r"(?:GIT_|SSH_|LD_|DOCKER_|BUILDX?_|BUILDKIT_|CURL_|SSL_|XDG_)"
+    r"|(?:PATH|HOME|IFS|ENV|BASH_ENV|(?:ALL|HTTPS?|NO)_PROXY)\Z",
+    re.IGNORECASE,
+)
 
 
 class Workspace:
@@ -156,6 +164,8 @@ class Workspace:
         }
         secrets = self.secrets.variables if tell_secrets else {}
         own = order_variables(self.order, release_dir=str(self.release_dir))
+        if self.secrets.credentials and not tell_secrets:
+            own = {name: value for name, value in own.items() if not _STEERS_TOOLS.match(name)}
         files = {
             "BOREAS_INPUT_DIR": str(self._layout.input_dir(self.order.order_id)),
             "BOREAS_OUTPUT_DIR": str(self._layout.output_dir(self.order.order_id)),

@@ -8,7 +8,7 @@ from pathlib import Path
 from structlog.testing import capture_logs
 
 from boreas.agent import steps
-from boreas.domain.delivery import OpenedSecrets
+from boreas.domain.delivery import OpenedCredential, OpenedSecrets
 from boreas.domain.orders import OrderBody, Verb, VerbOutcome
 from boreas.domain.secrets import SecretRef
 from boreas.drivers.script import ScriptDriver
@@ -241,3 +241,26 @@ async def test_a_fault_of_a_driver_tells_no_secret(bench, gateway):
     told = next(entry for entry in logged if entry.get("action") == "driver_bug")
     assert "ZeroDivisionError: while holding ***" in told["exception"]
     assert TOKEN not in repr(logged) + report.reason
+
+
+async def test_variables_cannot_lead_a_tool_with_a_credential_elsewhere(bench, gateway):
+    class Tool(Partial):
+        async def stage(self, bench) -> VerbOutcome:
+            await bench.run("tool", ("env",), env={"GIT_ASKPASS": "ours"})
+            await bench.run("theirs", ("/usr/bin/env",), tell_secrets=True)
+            return VerbOutcome(ok=True)
+
+    bench.drivers = lambda kind: Tool()
+    bench.start()
+    steering = {"GIT_SSL_NO_VERIFY": "1", "https_proxy": "http://evil", "PATH": "/evil", "A": "1"}
+    order = replace(an_order(verbs=(Verb.STAGE,), scripts={"deploy": "true"}), variables=steering)
+    forge = OpenedCredential(type="access_token", fields={"token": TOKEN})
+
+    await gateway.order(order, secrets=OpenedSecrets(credentials={"git": forge}))
+    await gateway.finished()
+
+    said = gateway.log_text().splitlines()
+    assert said.count("GIT_SSL_NO_VERIFY=1") == 1
+    assert said.count("https_proxy=http://evil") == 1
+    assert said.count("PATH=/evil") == 1
+    assert said.count("A=1") == 2
