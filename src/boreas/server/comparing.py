@@ -7,6 +7,7 @@ deployment that brought it; of a version that was never deployed, what it would 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from boreas.domain.builds import BuiltImage
 from boreas.domain.comparison import Difference, compared, compared_variables
 from boreas.domain.configuration import leaves
 from boreas.domain.errors import InvalidInput
@@ -48,17 +49,23 @@ async def compare(
     applications = await tx.applications.all(within=project.id)
     levels = await read_levels(tx, project, environment, [it.id for it in applications])
     where = None if environment is None else environment.id
+    built_a, built_b = await _built(tx, a), await _built(tx, b)
     in_a = await tx.releases.newest_of(a.id, where)
     in_b = await tx.releases.newest_of(b.id, where)
     return Comparison(
         config=compared(leaves(a.config), leaves(b.config)),
         applications=tuple(
-            _of_application(it, _Side(a, in_a, levels), _Side(b, in_b, levels))
+            _of_application(it, _Side(a, in_a, levels, built_a), _Side(b, in_b, levels, built_b))
             for it in applications
         ),
         deployed_a=bool(in_a),
         deployed_b=bool(in_b),
     )
+
+
+async def _built(tx: Transaction, version: Version) -> Mapping[ApplicationId, BuiltImage]:
+    """The newest image that was built for each application."""
+    return {it.application_id: it.made for it in await tx.images.of_version(version.id)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,7 @@ class _Side:
     version: Version
     releases: Mapping[ApplicationId, ReleaseBody]
     levels: Levels
+    built: Mapping[ApplicationId, BuiltImage]
 
     def variables(self, application: Application) -> VariableSnapshot:
         release = self.releases.get(application.id)
@@ -83,13 +91,16 @@ class _Side:
     def images(self, application: Application) -> dict[str, object]:
         artifact = self.version.artifacts.get(application.id)
         artifact = artifact or self.version.artifacts.get(application.name) or {}
+        built = self.built.get(application.id)
+        if built is not None and not artifact:
+            artifact = {"image": built.image, "digest": built.digest}
         found = leaves(artifact)
         if application.driver is DriverKind.CONTAINER:
             # A template that this version cannot fill is no image, and no reason not to compare.
             try:
                 found["image"] = str(
                     image_of(
-                        str(application.spec["image"]),
+                        str(application.spec.get("image") or ""),
                         version=self.version.name,
                         artifact=artifact,
                     )

@@ -16,6 +16,7 @@ from boreas.domain.ids import ApplicationId, ReleaseId
 from boreas.domain.images import image_of
 from boreas.domain.orders import DriverKind, ReleaseBody
 from boreas.domain.variables import NO_VARIABLES
+from boreas.runtime.order_bodies import with_image
 from boreas.server.bodies import V1View
 from boreas.server.ground import Frozen
 from boreas.server.promotion import refusals
@@ -49,8 +50,9 @@ async def read_inputs(
     version = await tx.versions.get(deployment.version_id)
     environment = await tx.environments.get(deployment.environment_id)
     against = await refusals(tx, version, environment, deployment.application_ids)
-    running = await tx.releases.bodies(list(live_releases(frozen.ground.live.values()).values()))
-    live = {it.application_id: it for it in running.values()}
+    ids = list(live_releases(frozen.ground.live.values()).values())
+    running, built = await tx.releases.bodies(ids), await tx.releases.built(ids)
+    live = {it.application_id: with_image(it, built.get(id_)) for id_, it in running.items()}
     return {
         "inputs": input_changes(frozen.releases, live),
         "refusals": [RefusalView(code=it.code, text=it.text, mend=it.mend) for it in against],
@@ -104,6 +106,9 @@ def _source(release: ReleaseBody) -> dict[str, Any]:
     if release.git is not None:
         found["commit"] = release.git.commit
     if release.driver is DriverKind.CONTAINER:
-        image = str(release.spec["image"])
-        found["image"] = image_of(image, version=release.version, artifact=release.artifact)
+        name = str(release.spec.get("image") or "")
+        if release.build is not None:
+            found["image"] = f"{release.build.image} (to be built)"
+        elif name or release.artifact.get("image"):
+            found["image"] = image_of(name, version=release.version, artifact=release.artifact)
     return found

@@ -5,11 +5,12 @@ from typing import Final
 
 from sqlalchemy import select
 
+from boreas.domain.builds import BuiltImage
 from boreas.domain.deployments import DeploymentState, Task
 from boreas.domain.ids import ApplicationId, DeploymentId, EnvironmentId, ReleaseId
 from boreas.domain.orders import ReleaseBody
 from boreas.domain.promotion import Succeeded
-from boreas.store import loading, tables
+from boreas.store import images, loading, tables
 from boreas.store.unit import Unit
 
 # Comparing versions looks for the newest deployment of each; one that old says nothing any more.
@@ -27,6 +28,10 @@ class SqlReleases:
         unit = self._unit
         found = await loading.read_releases(unit.connection, unit.recall, ids)
         return {id_: body for id_, (body, _) in found.items()}
+
+    async def built(self, ids: Collection[ReleaseId]) -> Mapping[ReleaseId, BuiltImage]:
+        """The images that were built for these releases."""
+        return await images.of_releases(self._unit.connection, ids)
 
     async def succeeded(self, version_id: str) -> Succeeded:
         """Environment -> its applications that succeeded in it and were not taken back."""
