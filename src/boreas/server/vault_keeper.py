@@ -18,6 +18,7 @@ from boreas.store import SqlStore
 log = structlog.get_logger(__name__)
 
 _EVERY_SECONDS: Final = 60.0
+_TIDY_SECONDS: Final = 3600.0
 
 
 async def unlocked_vault(store: SqlStore, ring: KeyRing | None, clock: Clock) -> Vault:
@@ -32,16 +33,25 @@ async def unlocked_vault(store: SqlStore, ring: KeyRing | None, clock: Clock) ->
 
 
 async def keep_vault(store: SqlStore, vault: Vault, clock: Clock) -> None:
-    """Move to the current key what old ones sealed, then count seals ahead, for ever."""
-    moved = False
+    """Move to the current key what old ones sealed, then count ahead and tidy, for ever."""
+    moved, tidied = False, -_TIDY_SECONDS
     while vault.state is VaultState.OPEN:
         try:
             if not moved:
                 await move_to_current_key(store, vault)
                 moved = True
+            if clock.monotonic() - tidied >= _TIDY_SECONDS:
+                await forget_left_values(store)
+                tidied = clock.monotonic()
             if vault.should_count_ahead:
                 async with store.transaction() as tx:
                     await vault.count_ahead(tx)
         except BoreasError as error:
             log.warning("secrets not looked after", action="vault_waits", reason=error.message)
         await clock.sleep(_EVERY_SECONDS)
+
+
+async def forget_left_values(store: SqlStore) -> None:
+    """Values of credentials that were deleted by force, once the last run with one is over."""
+    async with store.transaction() as tx:
+        await tx.credentials.forget_left_values()

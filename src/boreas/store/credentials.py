@@ -9,12 +9,14 @@ from sqlalchemy import ColumnElement, Select, Table, func, insert, or_, select
 
 from boreas.domain.credentials import Credential, CredentialAction, CredentialEvent
 from boreas.domain.permissions import Sight
+from boreas.domain.secrets import SecretKind
 from boreas.store import shelves, tables, usage
 from boreas.store.mapping import Form, document_of
 from boreas.store.members import seen_projects
 from boreas.store.nouns import SqlNoun
 from boreas.store.paging import USUAL_PER_PAGE, Page, at_most, key_of, page_of
-from boreas.store.release_tables import credential_uses, workflow_versions, workflows
+from boreas.store.release_tables import credential_uses, secrets, workflow_versions, workflows
+from boreas.store.secrets import SqlSecrets
 from boreas.store.unit import Unit
 
 _EVENT = Form(CredentialEvent)
@@ -67,6 +69,16 @@ class SqlCredentials(SqlNoun[Credential]):
             *await self._workflows(credential_id),
             *await self._under_way(credential_id),
         ]
+
+    async def forget_left_values(self) -> None:
+        """Values of credentials that were deleted by force, once the last run with one is over."""
+        query = select(secrets.c.owner_id).where(
+            secrets.c.kind == SecretKind.CREDENTIAL.value,
+            secrets.c.owner_id.not_in(select(self._table.c.id)),
+        )
+        for owner_id in (await self._connection.scalars(query.distinct())).all():
+            if not await self._under_way(owner_id):
+                await SqlSecrets(self._unit).remove_of(owner_id)
 
     async def _applications(self, credential_id: str) -> Sequence[CredentialUser]:
         table = tables.applications

@@ -1,5 +1,6 @@
 """Credentials over HTTP: made, listed, changed, removed, logged; values never answered."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from boreas.credentials.contents import unpacked
 from boreas.domain.ids import ReleaseId
 from boreas.domain.secrets import SecretRef
 from boreas.server.services import ServiceBundle
+from boreas.server.vault_keeper import forget_left_values
 
 pytestmark = pytest.mark.usefixtures("with_key")
 
@@ -296,7 +298,43 @@ async def test_a_run_keeps_what_it_started_with_even_if_that_is_deleted_by_force
         id_ = ReleaseId(f"{run['id']}.{application}")
         use = (await tx.work.release_bodies([id_]))[id_].credentials["registry"]
         assert use.ref.revision == 1, "recorded when it was frozen"
+        await tx.credentials.forget_left_values()
         assert unpacked(await services.vault.open(tx, use.ref))["password"] == PASSWORD
+
+
+async def test_what_was_deleted_by_force_is_forgotten_when_its_last_run_is_over(
+    admin: httpx.AsyncClient, services: ServiceBundle, site: Any, hub: dict[str, Any], make: Make
+) -> None:
+    application = await using(admin, make, site.project, hub["id"])
+    run = {"versionId": site.version, "environmentId": site.environment}
+    await make(admin, "/api/v1/deployments", {**run, "applicationIds": [application]})
+    await admin.delete(f"{WHERE}/{hub['id']}", params={"force": "true"})
+    ref = SecretRef(owner_id=hub["id"], revision=1)
+    async with services.store._engine.begin() as connection:
+        assert list(
+            await connection.execute(text("SELECT id FROM secrets WHERE owner_id LIKE 'c%'"))
+        )
+        await connection.execute(text("UPDATE deployments SET final = true"))
+
+    await forget_left_values(services.store)
+
+    async with services.store.reading() as tx:
+        assert not await tx.secrets.find([ref])
+
+
+async def test_of_two_who_change_a_value_at_once_one_is_told(
+    admin: httpx.AsyncClient, hub: dict[str, Any]
+) -> None:
+    where = f"{WHERE}/{hub['id']}"
+
+    answers = await asyncio.gather(
+        *(admin.put(where, json={"data": {"password": f"new{n}"}}) for n in range(2))
+    )
+
+    statuses = sorted(answer.status_code for answer in answers)
+    assert statuses in ([200, 409], [200, 200])
+    revisions = {"[200, 409]": 2, "[200, 200]": 3}
+    assert (await admin.get(where)).json()["revision"] == revisions[str(statuses)]
 
 
 async def test_a_projects_secrets_go_with_it(
