@@ -2,13 +2,18 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final, TypeVar
 
 from sqlalchemy import case, delete, func, select, update
 
 from boreas.domain.access import ApiToken, Identity, Session, User
 from boreas.store import dialects, shelves, tables
+from boreas.store.mapping import Form
 from boreas.store.nouns import SqlNoun
 from boreas.store.unit import Unit
+
+V = TypeVar("V")
+_USER: Final = Form(User)
 
 
 class SqlUsers(SqlNoun[User]):
@@ -40,7 +45,23 @@ class SqlIdentities(SqlNoun[Identity]):
         super().__init__(unit, shelves.IDENTITIES)
 
 
-class SqlSessions(SqlNoun[Session]):
+class _WithUser(SqlNoun[V]):
+    """What somebody signs in with; each request asks for it together with whose it is."""
+
+    async def with_user(self, secret_sha256: str) -> tuple[V, User] | None:
+        """The one with this hash, and its user; one query, because every request begins so."""
+        table, users = self._table, tables.users
+        query = (
+            self._select()
+            .add_columns(users.c.document.label("account"))
+            .join_from(table, users, users.c.id == table.c.user_id)
+            .where(table.c[self._shelf.label] == secret_sha256)
+        )
+        row = (await self._connection.execute(query)).first()
+        return None if row is None else (self._value(row), _USER.value(row.account))
+
+
+class SqlSessions(_WithUser[Session]):
     """Sessions by the hash of their cookie."""
 
     def __init__(self, unit: Unit) -> None:
@@ -64,7 +85,7 @@ class SqlSessions(SqlNoun[Session]):
         await self._connection.execute(delete(self._table).where(self._table.c.expires_at <= now))
 
 
-class SqlApiTokens(SqlNoun[ApiToken]):
+class SqlApiTokens(_WithUser[ApiToken]):
     """API tokens by the hash of their secret (`named(hash)`)."""
 
     def __init__(self, unit: Unit) -> None:

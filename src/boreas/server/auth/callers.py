@@ -288,11 +288,12 @@ async def _by_token(
         raise Unauthenticated("Authorization must be `Bearer <API token>`")
     now = services.clock.now()
     async with services.store.reading() as tx:
-        found = await tx.api_tokens.named(fingerprint(secret))
-        if found is None or (found.expires_at and found.expires_at <= now):
+        known = await tx.api_tokens.with_user(fingerprint(secret))
+        if known is None or (known[0].expires_at and known[0].expires_at <= now):
             raise Unauthenticated("this API token is not known or has ended")
+        found, user = known
         caller = Caller(
-            user=await tx.users.get(found.user_id),
+            user=user,
             token_id=found.id,
             scope=found.scope,
             **_whence(connection),
@@ -310,11 +311,12 @@ async def _by_session(
 ) -> Caller:
     now = services.clock.now()
     async with services.store.reading() as tx:
-        session = await tx.sessions.find(fingerprint(secret))
-        if session is None or session.expires_at <= now:
+        known = await tx.sessions.with_user(fingerprint(secret))
+        if known is None or known[0].expires_at <= now:
             raise Unauthenticated("the session has ended; sign in again")
+        session, user = known
         caller = Caller(
-            user=await tx.users.get(session.user_id),
+            user=user,
             session=session,
             csrf=origin.csrf_token(secret),
             **_whence(connection),
