@@ -118,11 +118,17 @@ def _mark(node: TaskId, graph: Graph, bits: Mapping[TaskId, int], before: dict[T
     return found
 
 
-def foretold(wanted: TaskRequest, facts: Facts) -> Verdict | None:
+def foretold(wanted: Task | TaskRequest, facts: Facts) -> Verdict | None:
     """What the condition will come to, if that can be known before anything is done."""
     if wanted.when is None or needs_results(wanted.when):
         return None
     return _judged(wanted, wanted.when, facts, {})
+
+
+def is_to_be_skipped(deployment: Deployment, task: Task) -> bool:
+    """Whether it is known beforehand that nothing will be done for it."""
+    verdict = foretold(task, deployment.facts)
+    return verdict is not None and not verdict.holds
 
 
 def judged_now(

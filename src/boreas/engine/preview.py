@@ -8,6 +8,7 @@ from boreas.domain.fleet import AgentView
 from boreas.domain.ids import AgentId, ApplicationId, ReleaseId, TargetId, TaskId
 from boreas.domain.workflow import TaskType
 from boreas.engine.attempts import KIND_ORDER
+from boreas.engine.conditions import is_to_be_skipped
 from boreas.engine.graph import graph_of
 from boreas.engine.plan import Ground
 from boreas.engine.plan_lint import PlanWarning, lint
@@ -137,7 +138,11 @@ def _rounds(
 
 
 def _changes(deployment: Deployment, ground: Ground) -> tuple[PlannedChange, ...]:
-    deployed = {it.application_id for it in deployment.tasks if it.type is TaskType.DEPLOY}
+    deployed = {
+        it.application_id
+        for it in deployment.tasks
+        if it.type is TaskType.DEPLOY and not is_to_be_skipped(deployment, it)
+    }
     changes: list[PlannedChange] = []
     for application in ground.applications:
         if application.id not in deployed:
@@ -167,7 +172,12 @@ def _approvals(deployment: Deployment) -> tuple[str, ...]:
 
 def _asked(deployment: Deployment) -> list[str]:
     approvals = ["before the first task"] if deployment.manual_approval else []
-    approvals += [f"before stage {it.name}" for it in deployment.stages if it.approval]
+    wanted = {it.stage for it in deployment.tasks if not is_to_be_skipped(deployment, it)}
+    approvals += [
+        f"before stage {stage.name}"
+        for index, stage in enumerate(deployment.stages)
+        if stage.approval and index in wanted
+    ]
     for task in deployment.tasks:
         if task.require_confirm:
             approvals.append(f"before {task.name}")

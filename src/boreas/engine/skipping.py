@@ -22,8 +22,6 @@ def is_wanted(turn: Turn, task: Task) -> bool:
         turn.stop(StopKind.FAILURE, reason, go_back=back)
         return False
     reason = f"skipped: {verdict.because}"
-    turn.skip(own_work(turn.deployment, turn.of_task(task.id)), reason)
-    # What would be retired was never staged.
     turn.skip(turn.of_task(task.id), reason)
     turn.update_task(task.id, skipped=True)
     turn.finish_task(task.id, TaskState.SUCCESS, reason)

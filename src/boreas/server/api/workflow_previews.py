@@ -216,7 +216,7 @@ def _tasks(asked: Asked, deployment: Deployment) -> Iterator[TaskPreview]:
 def _verdict(task: Task, deployment: Deployment) -> tuple[str, str | None]:
     if task.when is None:
         return "run", None
-    found = conditions.foretold(request_of(task), deployment.facts)
+    found = conditions.foretold(task, deployment.facts)
     if found is None:
         asked = ", ".join(task.when.results)
         return "later", f"the condition `{task.when.text}` asks for the results of {asked}"
