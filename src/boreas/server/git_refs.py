@@ -1,6 +1,7 @@
 """Find the commit behind a branch or a tag, once, when a version is made.
 
-The only program the server ever runs: `git ls-remote`, by an argument tuple, without a shell,
+The only program the server ever runs is git (here and in `commit_log`), and it checks nothing out.
+Here `git ls-remote`, by an argument tuple, without a shell,
 hooks, prompts or anybody's configuration, for a limited time, at an address that `outbound` has
 approved. Agents fetch by the commit alone.
 """
