@@ -1,7 +1,6 @@
 """A real Docker Engine for container tests: the node's own, or one started by hand."""
 
 import contextlib
-import ctypes
 import io
 import os
 import shutil
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.registry import running_registry
 
 from boreas.drivers.container import ContainerDriver
 from boreas.kit.clock import SystemClock
@@ -204,38 +204,3 @@ def guarded_registry() -> Iterator[str]:
     """One that lets in only `ada` with the password `open sesame`."""
     with running_registry(password="open sesame") as address:
         yield address
-
-
-@contextlib.contextmanager
-def running_registry(password: str | None = None) -> Iterator[str]:
-    if shutil.which("docker-registry") is None:
-        pytest.skip("docker-registry is not installed")
-    home = Path(tempfile.mkdtemp(prefix="br", dir="/tmp"))
-    port = unused_port()
-    auth = ""
-    if password is not None:
-        (home / "people").write_text(f"ada:{_bcrypt(password)}\n")
-        auth = f"auth: {{htpasswd: {{realm: tests, path: {home}/people}}}}\n"
-    (home / "config.yml").write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {home}/data}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\nlog: {{level: error}}\n{auth}"
-    )
-    with (home / "log").open("wb") as log:
-        server = subprocess.Popen(
-            ["docker-registry", "serve", str(home / "config.yml")], stdout=log, stderr=log
-        )
-    try:
-        wait_for(lambda: accepts(port), "docker-registry")
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(10)
-        shutil.rmtree(home, ignore_errors=True)
-
-
-def _bcrypt(password: str) -> str:
-    """As htpasswd would write it, without another program: the C library knows how."""
-    library = ctypes.CDLL("libcrypt.so.1")
-    library.crypt.restype = ctypes.c_char_p
-    hashed: bytes = library.crypt(password.encode(), b"$2b$05$abcdefghijklmnopqrstuu")
-    return hashed.decode()
