@@ -145,7 +145,7 @@ class SqlAgentLinks:
     async def _needs(
         self, executions: Sequence[tuple[Execution, DeploymentId]]
     ) -> Mapping[ExecutionId, _Needs]:
-        """The secrets of their orders; perhaps some that a task's own variables stand before."""
+        """All that their orders may have got, and perhaps some more: it is for masking."""
         connection, recall = self._unit.connection, self._unit.recall
         ids = {it.release_id for it, _ in executions if it.release_id}
         releases = await read_releases(connection, recall, ids) if ids else {}
@@ -161,7 +161,9 @@ class SqlAgentLinks:
         for execution, owner in executions:
             if execution.release_id is not None and execution.release_id in releases:
                 body = releases[execution.release_id][0]
-                found[execution.id] = _Needs(body.variables.secret, body.credentials)
+                of_build = {f"build {use}": it for use, it in body.build_credentials.items()}
+                credentials = {**body.credentials, **of_build}
+                found[execution.id] = _Needs(body.variables.secret, credentials)
             else:
                 variables = heads[owner].variables if owner in heads else NO_VARIABLES
                 found[execution.id] = _Needs(variables.secret, {})

@@ -196,7 +196,9 @@ class MemoryLinks:
         if release is None:
             return {"secret_variables": deployment.variables.secret}
         body = release.body
-        return {"secret_variables": body.variables.secret, "credentials": body.credentials}
+        of_build = {f"build {use}": it for use, it in body.build_credentials.items()}
+        credentials = {**body.credentials, **of_build}
+        return {"secret_variables": body.variables.secret, "credentials": credentials}
 
     def _target_name(self, target_id: TargetId) -> str:
         target = self._draft.shelf("targets").get(target_id)
