@@ -51,6 +51,7 @@ VERBS: Final = {
     "environments": "environments",
     "targets": "targets",
     "versions": "versions",
+    "builds": "builds",
     "workflows": "workflows",
     "credentials": "credentials",
     "variables": "variables",

@@ -36,6 +36,14 @@ COLUMNS = (
     ("ID", "id"),
 )
 
+IMAGE_COLUMNS = (
+    ("IMAGE", "image"),
+    ("DIGEST", "digest"),
+    ("BYTES", "size"),
+    ("CREATED", "created_at"),
+    ("BUILD", "id"),
+)
+
 
 @app.command("list")
 @verb
@@ -51,6 +59,14 @@ async def show_version(session: Session, project: ProjectArgument, name: NameArg
     """Show one version."""
     found = await names.project(session.client, project)
     show(session, await names.version(session.client, found["id"], name))
+
+
+@app.command("images")
+@verb
+async def list_images(session: Session, project: ProjectArgument, name: NameArgument) -> None:
+    """List the images that were built for a version, oldest first."""
+    path = await _path(session, project, name)
+    session.out.table(await session.client.listed(f"{path}/images"), IMAGE_COLUMNS)
 
 
 @app.command("create")
