@@ -223,7 +223,8 @@ def with_tasks(
     tasks: list[Task] = list(deployment.tasks)
     executions: list[Execution] = list(deployment.executions)
     for index, wanted in enumerate(requests):
-        task, rows = _Layout(deployment, ground, now, index).of(wanted)
+        builds = sum(it.kind is ExecutionKind.BUILD for it in executions)
+        task, rows = _Layout(deployment, ground, now, index, builds).of(wanted)
         tasks.append(task)
         for row in rows:
             ordinal = first_ordinal + len(executions) - len(deployment.executions)
@@ -234,12 +235,16 @@ def with_tasks(
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Lays out one task; `index` is its place in the request, for error messages."""
+    """Lays out one task; `index` is its place in the request, for error messages.
+
+    `builds`: so many were given to builders before.
+    """
 
     deployment: Deployment
     ground: Ground
     now: datetime
     index: int
+    builds: int
 
     def of(self, wanted: TaskRequest) -> tuple[Task, list[Execution]]:
         """The task with its rows; a task that will be skipped says so from the beginning."""
@@ -345,7 +350,7 @@ class _Layout:
             mend = "start an agent with --label builder=yes"
             problem = f"{application.name} has to be built, and no agent builds"
             raise invalid(f"tasks[{self.index}]", problem, mend)
-        builder = self.ground.builders[self.index % len(self.ground.builders)]
+        builder = self.ground.builders[self.builds % len(self.ground.builders)]
         return self._task(wanted), [self._row(wanted, builder, ExecutionKind.BUILD, application)]
 
     def _run(

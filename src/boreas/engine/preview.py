@@ -80,7 +80,7 @@ def plan_preview(
     """What this laid-out deployment would do on this ground."""
     graph = graph_of(deployment.tasks, deployment.must_in_order)
     tasks = {it.id: it for it in deployment.tasks}
-    names = {it.id: it.name for it in ground.targets}
+    names = {it.id: it.name for it in (*ground.targets, *ground.builders)}
     rounds = _rounds(deployment, names)
     planned = tuple(
         _task(tasks[task_id], ground, graph.before(task_id), rounds.get(task_id, ()))

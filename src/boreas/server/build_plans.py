@@ -70,12 +70,24 @@ async def with_image_or_build(
     image = site.images.get(application.id)
     if image is not None and not anew:
         return replace(release, artifact={"image": image.image, "digest": image.digest})
+    _refuse_unknown_secrets(config, application, release)
     credentials = await credentials_of_build(tx, application, config)
     return replace(
         release,
         build=_plan(config, site, application, credentials),
         build_credentials={use: _used(config, use, it) for use, it in credentials.items()},
     )
+
+
+def _refuse_unknown_secrets(
+    config: BuildConfig, application: Application, release: ReleaseBody
+) -> None:
+    """Said now, and not by the builder when somebody has waited for it."""
+    for name in config.secrets:
+        if name not in release.variables.secret:
+            problem = f"names {name}, which is no secret variable that {application.name} gets"
+            mend = "set one in the project or the application, or take the name out"
+            raise invalid("build.secrets", problem, mend)
 
 
 def _plan(
@@ -131,10 +143,14 @@ async def check_build(tx: Transaction, application: Application) -> None:
 
 
 async def builders(tx: Transaction, environment_id: EnvironmentId) -> tuple[Target, ...]:
-    """Agents that build, as targets of this environment: those that are here first, idle ones."""
+    """Agents that build, as targets of this environment, idle ones first.
+
+    One that is away gets a build only when all are: it begins when one comes back.
+    """
     found = [it for it in await tx.agents.all() if _builds(it)]
+    found = [it for it in found if it.online] or found
     busy = await tx.agents.unfinished([it.id for it in found])
-    found.sort(key=lambda it: (not it.online, busy.get(it.id, 0), it.name))
+    found.sort(key=lambda it: (busy.get(it.id, 0), it.name))
     return tuple(
         Target(
             id=builder_target(it.id),

@@ -56,7 +56,7 @@ class Frozen:
     variables: VariableSnapshot
     """What commands of no application see."""
     agents: Mapping[AgentId, AgentView]
-    """The agents behind the targets, as they were at this moment."""
+    """The agents behind the targets and those that build, as they were at this moment."""
     rules: Rules
 
     @property
@@ -102,7 +102,6 @@ async def freeze(
     deployments only.
     """
     targets = tuple(await tx.targets.all(within=site.environment.id))
-    agents = await _agents(tx, targets)
     applications = [it for it in site.applications if it.id in set(chosen)]
     levels = await read_levels(tx, site.project, site.environment, [it.id for it in applications])
     of_tasks = deploy_variables(tasks or ())
@@ -124,6 +123,7 @@ async def freeze(
         )
     building = any(it.build is not None for it in releases)
     builders_here = await builders(tx, site.environment.id) if building else ()
+    agents = await _agents(tx, (*targets, *builders_here))
     planned = tuple(
         PlannedApplication(
             id=it.id, name=it.name, release=view_of(body, is_built=is_built(it)), targets=targets

@@ -1,11 +1,12 @@
 """Builds over HTTP: what is asked for, who builds it, what becomes of the digest."""
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
-from boreas.domain.deployments import ExecutionState
+from boreas.domain.deployments import DeploymentState, ExecutionState, TaskState
 from boreas.domain.events import ExecutionReport
 from boreas.domain.fleet import Agent
 from boreas.domain.ids import AgentId
@@ -54,6 +55,30 @@ async def version(admin: httpx.AsyncClient, site: Any, make: Any) -> Any:
     return await make(admin, f"/api/release/projects/{site.project}/versions", body)
 
 
+async def fail(services: Any, deployment_id: str) -> None:
+    """The whole deployment ends because its build failed, as the loop would say it."""
+    now = services.clock.now()
+    async with services.store.transaction() as tx:
+        await tx.work.claim([deployment_id])
+        before = (await tx.work.load([deployment_id], now))[deployment_id].snapshot.deployment
+        failed = replace(
+            before,
+            state=DeploymentState.FAILED,
+            completed_at=now,
+            tasks=tuple(
+                replace(it, state=TaskState.FAILED if it.type == "build" else TaskState.CANCELLED)
+                for it in before.tasks
+            ),
+            executions=tuple(
+                replace(it, state=ExecutionState.FAILED)
+                if it.kind == "build"
+                else replace(it, state=ExecutionState.CANCELLED)
+                for it in before.executions
+            ),
+        )
+        await tx.work.save(before, failed, wake_at=None, now=now)
+
+
 async def finish(services: Any, deployment_id: str, **result: Any) -> None:
     """The builder's report, applied as the loop would."""
     now = services.clock.now()
@@ -61,8 +86,6 @@ async def finish(services: Any, deployment_id: str, **result: Any) -> None:
         await tx.work.claim([deployment_id])
         before = (await tx.work.load([deployment_id], now))[deployment_id].snapshot.deployment
         order = next(it for it in before.executions if it.kind == "build")
-        from dataclasses import replace
-
         running = replace(
             before,
             executions=tuple(
@@ -223,3 +246,81 @@ async def test_a_build_of_its_own_is_stopped_and_one_of_a_deployment_is_not(
     assert stopped.status_code == 200, stopped.text
     assert refused.status_code == 409
     assert "part of deployment #" in refused.text
+
+
+async def test_a_secret_that_the_dockerfile_mounts_must_be_there_when_the_build_is_planned(
+    admin: httpx.AsyncClient, site: Any, built_app: Any, version: Any, builder: AgentId
+) -> None:
+    changed = {"build": BUILD | {"secrets": ["NPM_TOKEN"]}}
+    await admin.patch(f"/api/release/applications/{built_app['id']}", json=changed)
+
+    path = f"/api/release/projects/{site.project}/build"
+    answer = await admin.post(path, json={"version_id": version["id"]})
+
+    assert answer.status_code == 422
+    assert "names NPM_TOKEN, which is no secret variable that web gets" in answer.text
+
+
+async def test_the_builder_with_the_least_to_do_builds(
+    admin: httpx.AsyncClient,
+    site: Any,
+    built_app: Any,
+    version: Any,
+    builder: AgentId,
+    make: Any,
+    store: Any,
+    services: Any,
+) -> None:
+    async with store.transaction() as tx:
+        await tx.agents.add(
+            Agent(
+                id=AgentId("agt_second"),
+                name="second",
+                labels={"builder": "yes"},
+                key_sha256="key_second",
+                enrolled_at=services.clock.now(),
+            )
+        )
+    path = f"/api/release/projects/{site.project}/build"
+
+    made = [await make(admin, path, {"version_id": version["id"]}) for _ in range(4)]
+
+    names = ["builder forge", "builder second"]
+    assert [it["builder"] for it in made] == names * 2
+
+
+async def test_a_plan_names_the_builder_that_is_away(
+    admin: httpx.AsyncClient, site: Any, built_app: Any, version: Any, builder: AgentId, deploy: Any
+) -> None:
+    plan = await admin.post(
+        "/api/v1/deployments",
+        json={
+            "versionId": version["id"],
+            "environmentId": site.environment,
+            "applicationIds": ["web"],
+            "dryRun": True,
+        },
+    )
+
+    assert plan.json()["offline"][0] == "builder forge"
+
+
+async def test_a_failed_build_tried_again_as_a_new_deployment_makes_the_same_image(
+    deploy: Any,
+    admin: httpx.AsyncClient,
+    site: Any,
+    built_app: Any,
+    version: Any,
+    builder: AgentId,
+    services: Any,
+) -> None:
+    first = await deploy(versionId=version["id"], applicationIds=["web"])
+    await fail(services, first["id"])
+    answer = await admin.post(f"/api/v1/deployments/{first['id']}/retry")
+    assert answer.status_code in (200, 201), answer.text
+    again = answer.json()
+
+    builds = [it for it in again["tasks"] if it["type"] == "build"]
+    assert [it["executions"][-1]["target"] for it in builds] == ["builder forge"]
+    listed = (await admin.get(f"/api/release/projects/{site.project}/builds")).json()["items"]
+    assert {it["image"] for it in listed} == {f"registry.example.org/shop/web:v2-{COMMIT[:12]}"}

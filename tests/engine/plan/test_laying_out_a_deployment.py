@@ -253,3 +253,24 @@ def test_a_task_without_a_name_is_called_by_its_id():
 def test_the_same_request_gives_the_same_plan():
     assert a_deployment() == a_deployment()
     assert a_deployment().created_at == NOON
+
+
+# --- build -------------------------------------------------------------------------------------
+
+
+def test_builds_of_one_deployment_are_spread_over_the_builders():
+    built = [
+        replace(it, release=replace(it.release, builds=f"registry.example.org/{it.name}:v2"))
+        for it in (an_application("web"), an_application("api"), an_application("mail"))
+    ]
+    forges = tuple(replace(a_target(number), id=f"builder:{number}") for number in (1, 2))
+    ground = replace(a_ground(*built), builders=forges)
+
+    deployment = a_deployment(ground)
+
+    tasks = [f"{name}-build" for name in ("web", "api", "mail")]
+    assert [rows(deployment, id_)[0].target_id for id_ in tasks] == [
+        "builder:1",
+        "builder:2",
+        "builder:1",
+    ]
