@@ -1,12 +1,13 @@
 """Windows and approval policies of an environment, as callers send and see them."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from datetime import time as clock_time
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
 
 from boreas.domain.deployments import ApprovalPolicy, ExpiryOutcome
 from boreas.domain.permissions import Role
@@ -33,13 +34,30 @@ def _a_clock_time(text: str) -> str:
     raise ValueError("is no time of day; write HH:MM, such as 09:00")
 
 
+def _spelled_out(value: object) -> object:
+    # Or "0" and 1e9 would be moments of 1970 and 2001, which nobody meant.
+    if not isinstance(value, datetime) and not (isinstance(value, str) and _ISO.match(value)):
+        raise ValueError("is no moment; write it like 2026-12-01T22:00:00+01:00")
+    return value
+
+
 def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is no moment that UTC can say; write a year from 1 to 9999") from None
+
+
+_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T")
 
 
 TimeZone = Annotated[str, AfterValidator(_a_zone)]
 ClockTime = Annotated[str, AfterValidator(_a_clock_time)]
-UtcMoment = Annotated[AwareDatetime, AfterValidator(_utc)]
+UtcMoment = Annotated[
+    AwareDatetime,
+    BeforeValidator(_spelled_out, json_schema_input_type=AwareDatetime),
+    AfterValidator(_utc),
+]
 """A moment that a caller names, with its offset."""
 
 

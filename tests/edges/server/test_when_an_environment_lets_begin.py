@@ -236,3 +236,13 @@ async def test_only_the_named_approvers_agree(
     assert refused.status_code == 403
     assert "Only carl may approve here; mary is not among them" in refused.text
     assert agreed.status_code == 200, agreed.text
+
+
+@pytest.mark.parametrize("moment", ["0", "-0.0", 0, "1e9", "tomorrow", "0001-01-01T00:00:00+14:00"])
+async def test_what_is_no_moment_is_refused_by_name(
+    admin: httpx.AsyncClient, site: Any, moment: Any
+) -> None:
+    answer = await ask(admin, site, deployAt=moment)
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "deployAt"
