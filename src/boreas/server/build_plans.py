@@ -22,7 +22,7 @@ from boreas.domain.builds import (
 from boreas.domain.credentials import Credential
 from boreas.domain.delivery import GIT, REGISTRY, CredentialUse
 from boreas.domain.errors import invalid
-from boreas.domain.fleet import Agent, Target
+from boreas.domain.fleet import Agent, Target, serves
 from boreas.domain.git_names import place_of
 from boreas.domain.ids import ApplicationId, EnvironmentId
 from boreas.domain.orders import ReleaseBody
@@ -142,12 +142,14 @@ async def check_build(tx: Transaction, application: Application) -> None:
         await credentials_of_build(tx, application, config)
 
 
-async def builders(tx: Transaction, environment_id: EnvironmentId) -> tuple[Target, ...]:
+async def builders(
+    tx: Transaction, project: Project, environment_id: EnvironmentId
+) -> tuple[Target, ...]:
     """Agents that build, as targets of this environment, idle ones first.
 
     One that is away gets a build only when all are: it begins when one comes back.
     """
-    found = [it for it in await tx.agents.all() if _builds(it)]
+    found = [it for it in await tx.agents.all() if _builds_for(it, project)]
     found = [it for it in found if it.online] or found
     busy = await tx.agents.unfinished([it.id for it in found])
     found.sort(key=lambda it: (busy.get(it.id, 0), it.name))
@@ -164,9 +166,10 @@ async def builders(tx: Transaction, environment_id: EnvironmentId) -> tuple[Targ
     )
 
 
-def _builds(agent: Agent) -> bool:
+def _builds_for(agent: Agent, project: Project) -> bool:
     wanted = agent.labels.get(BUILDER_LABEL, "")
-    return agent.revoked_at is None and wanted not in ("", "no", "false", "0")
+    is_builder = agent.revoked_at is None and wanted not in ("", "no", "false", "0")
+    return is_builder and serves(agent.labels, project.name, project.id)
 
 
 def is_built(application: Application) -> bool:

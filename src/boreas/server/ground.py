@@ -122,7 +122,7 @@ async def freeze(
             [await with_image_or_build(tx, made, it, body, anew=anew) for it, body in each]
         )
     building = any(it.build is not None for it in releases)
-    builders_here = await builders(tx, site.environment.id) if building else ()
+    builders_here = await builders(tx, site.project, site.environment.id) if building else ()
     agents = await _agents(tx, (*targets, *builders_here))
     planned = tuple(
         PlannedApplication(
@@ -274,10 +274,15 @@ async def ground_of(tx: Transaction, deployment: Deployment) -> Ground:
     return Ground(
         applications=planned,
         targets=targets,
-        builders=await builders(tx, deployment.environment_id) if building else (),
+        builders=await _builders_of(tx, deployment) if building else (),
         live=by_place,
         facts=facts,
     )
+
+
+async def _builders_of(tx: Transaction, deployment: Deployment) -> tuple[Target, ...]:
+    project = await tx.projects.get(deployment.project_id)
+    return await builders(tx, project, deployment.environment_id)
 
 
 async def _facts_now(

@@ -324,3 +324,23 @@ async def test_a_failed_build_tried_again_as_a_new_deployment_makes_the_same_ima
     assert [it["executions"][-1]["target"] for it in builds] == ["builder forge"]
     listed = (await admin.get(f"/api/release/projects/{site.project}/builds")).json()["items"]
     assert {it["image"] for it in listed} == {f"registry.example.org/shop/web:v2-{COMMIT[:12]}"}
+
+
+async def test_an_agent_that_is_kept_to_other_projects_builds_nothing_here(
+    admin: httpx.AsyncClient,
+    site: Any,
+    built_app: Any,
+    version: Any,
+    builder: AgentId,
+    store: Any,
+) -> None:
+    async with store.transaction() as tx:
+        agent = await tx.agents.get(builder)
+        labels = {"builder": "yes", "project": "blog"}
+        await tx.agents.change(replace(agent, labels=labels))
+
+    path = f"/api/release/projects/{site.project}/build"
+    answer = await admin.post(path, json={"version_id": version["id"]})
+
+    assert answer.status_code == 422
+    assert "no agent builds" in answer.text
