@@ -24,7 +24,7 @@ class Cli:
     ran: list[str] = field(default_factory=list)
 
     def environ(self) -> dict[str, str]:
-        kept = {key: value for key in ("PATH", "LANG") if (value := os.getenv(key))}
+        kept = {key: value for key in ("PATH", "LANG", "PYTHONPATH") if (value := os.getenv(key))}
         return {**kept, "HOME": str(self.home), "BOREAS_URL": self.url, "COLUMNS": "100"}
 
     def argv(self, *arguments: object) -> list[str]:

@@ -6,6 +6,7 @@ when the server is silent for too long. uplink.py makes the links and comes back
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ import structlog
 from boreas.agent.desk import Desk
 from boreas.agent.facts import FactsBoard
 from boreas.agent.input_files import InputFiles
+from boreas.agent.lookout import Lookout
 from boreas.agent.output_files import OutputFiles
 from boreas.agent.pulse import JITTER, Pulse
 from boreas.agent.uploads import Uploads
@@ -35,6 +37,7 @@ from boreas.transport.frames import (
     Renew,
     Report,
     ReportTaken,
+    Watch,
     Welcome,
 )
 from boreas.transport.identity import AgentVault
@@ -56,6 +59,7 @@ class Parts(NamedTuple):
     vault: AgentVault | None
     inputs: InputFiles
     clock: Clock
+    lookout: Lookout
 
 
 class AgentLink:
@@ -75,7 +79,7 @@ class AgentLink:
         self._welcome = welcome
         self._uploads = uploads
         self._files = files
-        self._desk, self._facts, self._vault, self._inputs, self._clock = parts
+        self._desk, self._facts, self._vault, self._inputs, self._clock, self._lookout = parts
         self._tasks = TaskGroup("agent link")
         self._beat_now = parts.facts.news_came
         self._pulse = Pulse(
@@ -94,6 +98,7 @@ class AgentLink:
         """Until the link is closed, or the server has been silent for too long."""
         try:
             async with self._tasks:
+                self._lookout.opened(self._say)
                 self._tasks.start(self._offer_inputs, name="files down")
                 self._introduce()
                 self._tasks.start(self._beat, name="heartbeat")
@@ -104,6 +109,7 @@ class AgentLink:
         except* LinkClosed:
             pass
         finally:
+            self._lookout.closed()
             self._session.close(CloseCode.NO_ERROR, "the agent leaves this link")
         _obey_cancellation()
 
@@ -123,6 +129,11 @@ class AgentLink:
         if report.kind == "finished":
             self._facts.look_soon.raise_()
             self._files.hint.raise_()
+
+    def _say(self, frame: Frame) -> None:
+        """For callers who are not this link's own tasks."""
+        with suppress(LinkClosed):
+            self._session.control.send(frame)
 
     def output_came(self, order_dir: Path) -> None:
         """A command of this order printed something."""
@@ -158,6 +169,8 @@ class AgentLink:
                 self._log_stored(OrderId(frame.order_id), frame.offset)
             case HeartbeatAnswer() | Padding():
                 self._weigh_path(frame)
+            case Watch():
+                self._lookout.take(frame)
             case Issued():
                 self._keep_certificate(frame)
             case Goodbye():

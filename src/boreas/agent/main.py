@@ -22,6 +22,7 @@ from boreas.agent.journal import Journal
 from boreas.agent.keepers import Keepers
 from boreas.agent.layout import Layout
 from boreas.agent.link import Parts
+from boreas.agent.lookout import Lookout
 from boreas.agent.order_run import DriverFor, Tools
 from boreas.agent.records import NotAJournal, RecordFile
 from boreas.agent.runner import Runner
@@ -137,7 +138,15 @@ class Agent:
         runner = Runner(tools, tasks)
         desk = Desk(journal, runner, self._layout, self._clock)
         board = FactsBoard()
-        parts = Parts(desk=desk, facts=board, vault=self._vault, inputs=inputs, clock=self._clock)
+        lookout = Lookout(runner, self._layout, self._driver_for, self._clock, tasks)
+        parts = Parts(
+            desk=desk,
+            facts=board,
+            vault=self._vault,
+            inputs=inputs,
+            clock=self._clock,
+            lookout=lookout,
+        )
         servers = KnownServers(self._settings.servers, self._layout.known_servers)
         if not servers.all():
             raise invalid("--server", "no server is known", "give --server or --token")
@@ -146,6 +155,7 @@ class Agent:
         desk.give_up_old_logs()
         runner.resume()
         tasks.start(gatherer.run, name="facts")
+        tasks.start(lookout.run, name="lookout")
         await self._uplink.stay_connected()
 
     def _output_came(self, order_dir: Path) -> None:

@@ -4,6 +4,7 @@ Takes up at start what the journal says is unfinished, in the order in which it 
 """
 
 from collections import deque
+from collections.abc import Callable
 
 import msgspec
 import structlog
@@ -27,6 +28,14 @@ class Runner:
         self._tasks = tasks
         self._queues: dict[str, deque[OrderId]] = {}
         self._running: dict[OrderId, OrderRun] = {}
+        self.on_begin: Callable[[str], None] = lambda scope: None
+        """Called with the scope before the first order of it begins."""
+        self.on_end: Callable[[str], None] = lambda scope: None
+        """Called with the scope when none of it is left."""
+
+    def works_on(self, scope: str) -> bool:
+        """An order of this scope is under way or waits."""
+        return scope in self._queues
 
     @property
     def is_busy(self) -> bool:
@@ -45,6 +54,7 @@ class Runner:
             queue.append(order.order_id)
             return
         self._queues[order.scope] = deque([order.order_id])
+        self.on_begin(order.scope)
         self._tasks.start(lambda: self._work_off(order.scope), name=f"scope {order.scope}")
 
     async def cancel(self, order_id: OrderId) -> None:
@@ -65,6 +75,7 @@ class Runner:
                 await self._run(queue.popleft())
         finally:
             del self._queues[scope]
+            self.on_end(scope)
 
     async def _run(self, order_id: OrderId) -> None:
         order = self._tools.journal.orders[order_id]

@@ -15,7 +15,7 @@ from boreas.agent.settings import AgentSettings
 from boreas.kit.clock import Clock
 from boreas.kit.ids import new_id
 from boreas.transport.dial import Dialled, Dialler, TransportMode
-from boreas.transport.frames import PROTOCOL, Hello
+from boreas.transport.frames import OBSERVES, PROTOCOL, Hello
 from boreas.transport.handshake import Enrolling
 from boreas.transport.identity import AgentIdentity, AgentVault
 from boreas.transport.links import CloseKind
@@ -64,6 +64,7 @@ class DialledWay:
             name=settings.name,
             labels=dict(settings.labels),
             instance=new_id("ins"),
+            abilities=(OBSERVES,),
         )
 
     async def dial(self, server: str, identity: AgentIdentity | None) -> Dialled:

@@ -7,24 +7,20 @@ killed: what has ended keeps its exit code, what runs is adopted, what never beg
 import asyncio
 import contextlib
 import hashlib
-import os
-import pwd
 import re
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from boreas.agent import steps
 from boreas.agent.keepers import Keepers
 from boreas.agent.layout import Layout
+from boreas.agent.questions import asked, clean_environment
 from boreas.agent.spoolfile import SpoolFile
 from boreas.domain.delivery import NO_SECRETS, OpenedSecrets
 from boreas.domain.orders import OrderBody, order_variables
 from boreas.kit.stamp import now_us
 from boreas.logs.chunks import spoken
 
-_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_PROBE_OUTPUT_BYTES = 64 * 1024
 # Whoever may set a variable could otherwise lead a tool that holds a credential to another place:
 # by a proxy, another program of the same name, or certificates that are not looked at.
 _STEERS_TOOLS = re.compile(
@@ -98,28 +94,9 @@ class Workspace:
     ) -> tuple[int, str]:
         """See `Workbench.probe`; 124 when the time was up, as coreutils' `timeout` says it."""
         self.release_dir.mkdir(parents=True, exist_ok=True)
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=self._environment(env or {}, tell_secrets=tell_secrets),
-            cwd=self.release_dir,
-            start_new_session=True,
-        )
-        assert process.stdout is not None
-        output = bytearray()
-        try:
-            async with asyncio.timeout(at_most):
-                await _read_last(process.stdout, output)
-                code = await process.wait()
-        except TimeoutError:
-            code = 124
-        finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-        return code if code >= 0 else 128 - code, self.masked(output.decode(errors="replace"))
+        own = self._environment(env or {}, tell_secrets=tell_secrets)
+        code, output = await asked(argv, at_most=at_most, env=own, cwd=self.release_dir)
+        return code, self.masked(output)
 
     async def say(self, line: str) -> None:
         """See `Workbench.say`."""
@@ -153,15 +130,6 @@ class Workspace:
 
     def _environment(self, added: Mapping[str, str], *, tell_secrets: bool) -> dict[str, str]:
         """Nothing of the agent's own environment: its token must not reach a command."""
-        me = pwd.getpwuid(os.geteuid())
-        clean = {
-            "PATH": _SYSTEM_PATH,
-            "HOME": me.pw_dir,
-            "USER": me.pw_name,
-            "LOGNAME": me.pw_name,
-            "SHELL": "/bin/bash",
-            "LANG": "C.UTF-8",
-        }
         secrets = self.secrets.variables if tell_secrets else {}
         own = order_variables(self.order, release_dir=str(self.release_dir))
         if self.secrets.credentials and not tell_secrets:
@@ -171,7 +139,7 @@ class Workspace:
             "BOREAS_OUTPUT_DIR": str(self._layout.output_dir(self.order.order_id)),
             "BOREAS_OUTPUTS": str(self._layout.outputs(self.order.order_id)),
         }
-        return {**clean, **secrets, **own, **files, **added}
+        return {**clean_environment(), **secrets, **own, **files, **added}
 
 
 def text_mask(secrets: Sequence[str]) -> Callable[[str], str]:
@@ -214,9 +182,3 @@ class _SaidLines:
         size = self._spool.size()
         noted = (line.split() for line in lines if line.count(" ") == 1)
         return {digest for digest, offset in noted if offset.isdigit() and int(offset) < size}
-
-
-async def _read_last(stream: asyncio.StreamReader, output: bytearray) -> None:
-    while part := await stream.read(16 * 1024):
-        output += part
-        del output[:-_PROBE_OUTPUT_BYTES]

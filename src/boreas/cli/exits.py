@@ -24,6 +24,10 @@ class ExitCode(IntEnum):
     CANCELLED = 8
     TIMED_OUT = 9
     """`--timeout` passed; what was watched goes on."""
+    DRIFTED = 10
+    """What is live is not what was deployed."""
+    UNSURE = 11
+    """Nobody can say whether it is."""
     BUG = 70
     INTERRUPTED = 130
     TERMINATED = 143

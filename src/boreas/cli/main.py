@@ -33,6 +33,7 @@ VERBS: Final = {
     "status": "status",
     "explain": "explain:explain",
     "history": "explain:history",
+    "drift": "drift",
     "list": "list",
     "logs": "logs",
     "start": "wishes:start",

@@ -19,7 +19,9 @@ from boreas.drivers.docker_engine import (
     ignoring,
     open_engine,
 )
+from boreas.drivers.fingerprints import fingerprints
 from boreas.drivers.ledger import change_begins, change_is_done, read_ledger, releases_to_keep
+from boreas.drivers.observing import may_run_commands, seen_health
 from boreas.drivers.retiring import prune_release_dirs
 from boreas.drivers.verbs import DONE, failed, releases_needed, worded
 from boreas.kit.clock import Clock
@@ -49,7 +51,7 @@ class ContainerDriver:
                 await bench.say("Its host port is fixed, so it starts only when the old one stops.")
             else:
                 container = await shift.ensure_running()
-            return VerbOutcome(ok=True, result=await _facts(engine, container))
+            return VerbOutcome(ok=True, result=await _facts(engine, container, bench))
 
     @worded
     async def check_staged(self, bench: Workbench) -> VerbOutcome:
@@ -105,15 +107,18 @@ class ContainerDriver:
         ledger = read_ledger(bench.scope_dir)
         async with open_engine(self._docker_url) as engine:
             shift = ContainerShift(bench, engine, self._clock)
-            live = live_one(await shift.seen(), shift.spec.name)
-            facts = await _facts(engine, live) if live is not None else {}
+            # By its name and not by our labels: somebody may have put another in its place.
+            live = await engine.find(shift.spec.name)
+            facts = await _facts(engine, live, bench) if live is not None else {}
             known = live is not None and live.release_id == ledger.release_id
             result = {
-                "release_id": live.release_id if live else None,
-                "version": live.version if live else None,
+                "release_id": live.release_id or None if live else None,
+                "version": live.version or None if live else None,
                 "certain": ledger.certain and known,
                 "running": live is not None and live.is_running,
                 **facts,
+                "recorded": {name: ledger.facts.get(name) for name in _COMPARED},
+                **await _seen_health(shift, live),
             }
         return VerbOutcome(ok=True, result=result)
 
@@ -127,11 +132,12 @@ class ContainerDriver:
                 container, outcome = await _start_beside(shift, self._settle_seconds)
             if container is None or not outcome.ok:
                 return outcome
-            facts = await _facts(engine, container)
+            facts = await _facts(engine, container, bench)
             change_is_done(bench.scope_dir, shift.release, **facts)
             return VerbOutcome(ok=True, result=facts)
 
 
+_COMPARED = ("image", "image_id", "digest", "config")
 Started = tuple[SeenContainer | None, VerbOutcome]
 
 
@@ -197,7 +203,9 @@ async def _remove(shift: ContainerShift, container: SeenContainer) -> None:
             await shift.engine.remove_image(container.image_id)
 
 
-async def _facts(engine: DockerEngine, container: SeenContainer) -> dict[str, object]:
+async def _facts(
+    engine: DockerEngine, container: SeenContainer, bench: Workbench
+) -> dict[str, object]:
     image = await engine.image(container.image_id)
     digests = (image or {}).get("RepoDigests") or [""]
     return {
@@ -206,4 +214,16 @@ async def _facts(engine: DockerEngine, container: SeenContainer) -> dict[str, ob
         "image_id": container.image_id,
         "digest": digests[0].partition("@")[2] or None,
         "health": container.health,
+        "config": fingerprints(bench.scope_dir, container.config),
     }
+
+
+async def _seen_health(shift: ContainerShift, live: SeenContainer | None) -> dict[str, object]:
+    """The health check once; a container that is not there or stopped says enough by that."""
+    check = shift.release.health_check
+    if live is None or not live.is_running or check is None:
+        return {"healthy": None, "health_reason": None}
+    if check.type is ProbeKind.COMMAND and not may_run_commands(shift.order):
+        return {"healthy": None, "health_reason": None}
+    probe = shift.probe(live, check, itself=asks_the_container(shift.spec))
+    return await seen_health(probe)

@@ -33,6 +33,8 @@ class SeenContainer:
     image: str = ""
     image_id: str = ""
     created: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """The parts of its configuration that somebody might have changed, by a word for people."""
     networks: Mapping[str, str] = field(default_factory=dict)
     """Network name -> address in it."""
     published: Mapping[int, tuple[str, int]] = field(default_factory=dict)
@@ -206,11 +208,26 @@ def seen_from(document: Mapping[str, Any]) -> SeenContainer:
         image=document["Config"].get("Image", ""),
         image_id=document.get("Image", ""),
         created=document.get("Created", ""),
+        config=_config_of(document),
         networks={
             name: one.get("IPAddress", "") for name, one in (network.get("Networks") or {}).items()
         },
         published=_published(network.get("Ports") or {}),
     )
+
+
+def _config_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    config, host = document["Config"], document.get("HostConfig") or {}
+    return {
+        "command": [config.get("Entrypoint"), config.get("Cmd")],
+        "environment": sorted(config.get("Env") or ()),
+        "ports": host.get("PortBindings"),
+        "volumes": sorted(host.get("Binds") or ()),
+        "network": host.get("NetworkMode"),
+        "restart policy": host.get("RestartPolicy"),
+        "limits": [host.get("Memory"), host.get("NanoCpus"), host.get("CpuShares")],
+        "privileges": [host.get("Privileged"), host.get("CapAdd"), config.get("User")],
+    }
 
 
 def _published(ports: Mapping[str, Any]) -> dict[int, tuple[str, int]]:

@@ -188,7 +188,7 @@ class ContainerShift:
         self, container: SeenContainer, check: HealthCheck | None, *, itself: bool
     ) -> VerbOutcome:
         """Watch the health check; `itself` asks this very container and not the live address."""
-        probe = self._probe(container, check, itself=itself) if check is not None else None
+        probe = self.probe(container, check, itself=itself) if check is not None else None
         outcome = await check_health(self.bench, check, probe, self.clock)
         if not outcome.ok:
             await self.tell_log(container)
@@ -205,7 +205,8 @@ class ContainerShift:
             await self.tell_log(container)
         return outcome
 
-    def _probe(self, container: SeenContainer, check: HealthCheck, *, itself: bool) -> Probe:
+    def probe(self, container: SeenContainer, check: HealthCheck, *, itself: bool) -> Probe:
+        """The question of a health check about this container."""
         if check.type is ProbeKind.CONTAINER:
             return self._container_probe(container)
         inner = port_to_check(check, self.spec)

@@ -88,6 +88,29 @@ def add_worktree(mirror: Path, directory: Path, commit: str) -> Argv:
     )  # fmt: skip
 
 
+def read_tree(mirror: Path, checkout: Path, commit: str) -> Argv:
+    """Fill the index named by `GIT_INDEX_FILE` with a commit; the checkout stays as it is."""
+    return git(mirror, f"--work-tree={checkout}", "read-tree", commit)
+
+
+def refresh_index(mirror: Path, checkout: Path) -> Argv:
+    """Compare times and sizes, so that only files which look changed are read."""
+    return git(mirror, f"--work-tree={checkout}", "update-index", "-q", "--refresh")
+
+
+def changed(mirror: Path, checkout: Path, commit: str) -> Argv:
+    """Prints the tracked files that differ from the commit, each ended by NUL."""
+    return git(
+        mirror, f"--work-tree={checkout}", "diff-index", "--name-only", "--no-ext-diff",
+        "--no-textconv", "-z", commit, "--",
+    )  # fmt: skip
+
+
+def restore(mirror: Path, checkout: Path) -> Argv:
+    """Write every file of the index that differs in the checkout."""
+    return git(mirror, f"--work-tree={checkout}", "checkout-index", "--force", "--all")
+
+
 def candidate_refs(ref: str) -> tuple[str, ...]:
     """What a short name may mean, most likely first; a full one means itself."""
     return (ref,) if ref.startswith("refs/") else (f"refs/tags/{ref}", f"refs/heads/{ref}")

@@ -5,6 +5,7 @@ the link `current` in one step and runs `post_deploy` in it, `revert` moves it b
 """
 
 from pathlib import Path
+from typing import Any
 
 from boreas.domain.errors import invalid
 from boreas.domain.git_names import commit_problem
@@ -13,8 +14,10 @@ from boreas.domain.ports import Workbench
 from boreas.domain.specs import GitPullSpec, parse_git_pull, placed_git_pull
 from boreas.drivers.checking import check_health, probe_for
 from boreas.drivers.files import off_loop, point_link, remove_tree, write_script
+from boreas.drivers.git_changes import changed_files, restore_files
 from boreas.drivers.git_mirror import Mirror, read_pin
 from boreas.drivers.ledger import KEEP_LAST, change_begins, change_is_done, read_ledger
+from boreas.drivers.observing import looking_probe, seen_health
 from boreas.drivers.retiring import prune_release_dirs, unneeded
 from boreas.drivers.verbs import (
     DONE,
@@ -88,16 +91,26 @@ class GitPullDriver:
     async def observe(self, bench: Workbench) -> VerbOutcome:
         """Where `current` points; not certain when somebody else moved it."""
         ledger = read_ledger(bench.scope_dir)
+        release = bench.order.release
         path = ledger.facts.get("path")
-        if bench.order.release is not None:
-            path = _spec_of(bench, bench.order.release).path
+        if release is not None:
+            path = _spec_of(bench, release).path
         commit = _live_commit(Path(path)) if path else None
-        result = {
+        result: dict[str, Any] = {
             "release_id": ledger.release_id,
             "version": ledger.version,
             "commit": commit,
             "certain": ledger.certain and commit == ledger.facts.get("commit"),
+            "recorded": {name: ledger.facts.get(name) for name in ("commit", "changed_files")},
         }
+        if path and commit:
+            checkout = Path(path) / "releases" / commit
+            result["changed_files"] = await changed_files(bench, checkout, commit)
+        if release is not None and path:
+            current = Path(path) / "current"
+            extra = _place_of(current)
+            probe = looking_probe(bench, release.health_check, cwd=current, extra=extra)
+            result |= await seen_health(probe)
         return VerbOutcome(ok=True, result=result)
 
 
@@ -111,14 +124,25 @@ async def _checked_out(bench: Workbench, release: ReleaseBody, *, steps: str) ->
 async def _make_live(bench: Workbench, *, steps: str) -> VerbOutcome:
     release = release_of(bench.order)
     spec = _spec_of(bench, release)
-    commit, _ = await _checked_out(bench, release, steps=steps)
+    commit, checkout = await _checked_out(bench, release, steps=steps)
+    if _was_live(bench, commit):
+        await restore_files(bench, checkout, commit, step=f"{steps}:restore")
     change_begins(bench.scope_dir, release)
     current = _switch(Path(spec.path), commit)
     await bench.say(f"{current} points at {commit[:12]}.")
     outcome = await _post_deploy(bench, spec, current, commit)
     if outcome.ok:
-        change_is_done(bench.scope_dir, release, commit=commit, path=spec.path)
+        # What `post_deploy` itself writes into tracked files is wanted, and nobody's mischief.
+        own = await changed_files(bench, current.resolve(), commit) if spec.post_deploy else ()
+        facts = {"commit": commit, "path": spec.path, "changed_files": list(own or ())}
+        change_is_done(bench.scope_dir, release, **facts)
     return outcome
+
+
+def _was_live(bench: Workbench, commit: str) -> bool:
+    """Somebody may have changed its files meanwhile; those of a new checkout are as they were."""
+    history = read_ledger(bench.scope_dir).history
+    return any(read_pin(bench.scope_dir, release_id) == commit for release_id in history)
 
 
 def _switch(path: Path, commit: str) -> Path:

@@ -6,20 +6,30 @@ variables, the version's configuration, and BOREAS_*; the whole configuration is
 """
 
 import math
+from typing import Any
 
-from boreas.domain.orders import VerbOutcome
+from boreas.domain.orders import ReleaseBody, VerbOutcome
 from boreas.domain.ports import Workbench
 from boreas.domain.specs import ScriptSpec, parse_script
 from boreas.drivers.checking import check_health, probe_for
 from boreas.drivers.files import off_loop, write_json, write_script
 from boreas.drivers.ledger import change_begins, change_is_done, read_ledger
+from boreas.drivers.observing import looking_probe, may_run_commands, seen_health
 from boreas.drivers.retiring import prune_release_dirs
-from boreas.drivers.verbs import DONE, config_variables, failed, release_of, worded
+from boreas.drivers.verbs import (
+    DONE,
+    config_variables,
+    failed,
+    last_words,
+    release_of,
+    worded,
+)
 from boreas.kit.clock import Clock
 
 # What coreutils' `timeout` answers when it had to stop (124) or kill (137) a command.
 _TIMED_OUT = (124, 137)
 _KILL_AFTER_SECONDS = 10
+_LOOK_SECONDS = 30.0
 
 
 class ScriptDriver:
@@ -81,11 +91,13 @@ class ScriptDriver:
     async def observe(self, bench: Workbench) -> VerbOutcome:
         """What the last script that ended well made live."""
         ledger = read_ledger(bench.scope_dir)
-        result = {
+        result: dict[str, Any] = {
             "release_id": ledger.release_id,
             "version": ledger.version,
             "certain": ledger.certain,
         }
+        if bench.order.release is not None:
+            result |= await _seen_health(bench, bench.order.release)
         return VerbOutcome(ok=True, result=result)
 
     async def _make_live(self, bench: Workbench, name: str) -> VerbOutcome:
@@ -110,6 +122,22 @@ async def run_script(bench: Workbench, name: str) -> VerbOutcome:
         f"script:{name}", argv, env=env, cwd=bench.release_dir, tell_secrets=True
     )
     return _outcome(name, code, spec.timeout_seconds)
+
+
+async def _seen_health(bench: Workbench, release: ReleaseBody) -> dict[str, Any]:
+    """The health check once; without one the `check` script, which must not change anything."""
+    check = release.health_check
+    has_script = "check" in _spec_of(bench).scripts
+    if check is not None or not has_script or not may_run_commands(bench.order):
+        probe = looking_probe(bench, check, cwd=bench.release_dir)
+        return await seen_health(probe)
+    script = write_script(bench.release_dir, "check", _spec_of(bench).scripts["check"])
+    env = config_variables(bench.order)
+    code, output = await bench.probe(("bash", str(script)), at_most=_LOOK_SECONDS, env=env)
+    told = f"the `check` script ended with exit code {code}"
+    said = last_words(output)
+    reason = None if code == 0 else f"{told}, {said}" if said else told
+    return {"healthy": code == 0, "health_reason": reason}
 
 
 def bounded(argv: tuple[str, ...], seconds: float | None) -> tuple[str, ...]:

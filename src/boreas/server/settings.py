@@ -71,6 +71,8 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = ()
     allow_inner: tuple[Network, ...] = ()
     secure_cookies: SecureCookies = SecureCookies.AUTO
+    observe_seconds: float = 300.0
+    """How often agents look at what is live; 0: never."""
     log_keep_days: float = 30.0
     log_keep_bytes: int = 10 * 1024**3
     secret_keys: KeyRing | None = None
@@ -291,6 +293,13 @@ OPTIONS = (
         default="auto",
         metavar="auto|always|never",
         told="mark the session's cookie Secure",
+    ),
+    _Option(
+        flag="--observe-seconds",
+        read=_read_number,
+        default="300",
+        metavar="SECONDS",
+        told="how often agents look whether what is live is what was deployed; 0: never",
     ),
     _Option(
         flag="--log-keep-days",

@@ -32,6 +32,7 @@ from boreas.server.git_refs import LsRemote
 from boreas.server.housekeeping import keep_house
 from boreas.server.local_agent import LocalAgent
 from boreas.server.log_keeper import LogKeeper
+from boreas.server.observing import StoredObserving
 from boreas.server.order_secrets import OrderSecrets
 from boreas.server.outbound import Outbound
 from boreas.server.pki import shared_authority
@@ -128,6 +129,7 @@ class _Assembly:
             clock=clock,
             times=ALONE if store.is_sqlite else AMONG_MANY,
         )
+        self.observing = StoredObserving(store, clock, every_seconds=settings.observe_seconds)
         self.loop = Loop(store=store, membership=self.membership, clock=clock)
         self.keeper = LogKeeper(
             logs=self.logs, store=store, finished_among=self.registry.finished_among, clock=clock
@@ -168,6 +170,7 @@ class _Assembly:
             files=OrderFiles(TaskFiles(self.settings.file_dir), places),
             authority=authority,
             clock=self.clock,
+            observing=self.observing,
             secrecy=Secrecy(OrderSecrets(self.store, self.vault, self.clock), self.clock),
         )
         return Gateway(parts=parts, server_id=self.server_id, store=self.store)
@@ -181,6 +184,7 @@ class _Assembly:
         tasks.start(gateway.keep_balance, name="agents shared fairly")
         tasks.start(self.keeper.listen, name="finished deployments")
         tasks.start(self.keeper.close_finished, name="log closing")
+        tasks.start(self.observing.keep_writing, name="what agents saw")
         tasks.start(self._prune_logs, name="log retention")
         tasks.start(partial(keep_house, self.store, self.clock), name="housekeeping")
         tasks.start(partial(keep_vault, self.store, self.vault, self.clock), name="vault")

@@ -39,6 +39,7 @@ from boreas.store.images import SqlImages
 from boreas.store.looks import Looks
 from boreas.store.members import SqlMembers
 from boreas.store.migrate import bring_up_to_date
+from boreas.store.observations import SqlObservations
 from boreas.store.outbox import SqlOutbox
 from boreas.store.places import SqlPlaces
 from boreas.store.projects import (
@@ -93,6 +94,7 @@ class SqlTransaction:
         self.audit = SqlAudit(unit, clock)
         self.variables = SqlVariables(unit)
         self.releases = SqlReleases(unit)
+        self.observations = SqlObservations(unit)
         self.workflows = SqlWorkflows(unit)
         self.workflow_versions = SqlWorkflowVersions(unit)
 

@@ -17,6 +17,9 @@ import msgspec
 PROTOCOL = 1
 """The only version this code speaks. A peer with another one is refused by name."""
 
+OBSERVES = "observes"
+"""An ability: the agent takes `Watch` and answers with `Seen`."""
+
 MAX_FRAME = 256 * 1024
 ALPN = "boreas/1"
 
@@ -48,6 +51,8 @@ class Hello(_Frame, frozen=True, array_like=True, kw_only=True, tag=2):
     """Random, made at the start of the agent's process. A second link of the same instance replaces
     the first (a better path was found); one of another instance is a second agent with a stolen or
     copied identity, or a successor of a dead one."""
+    abilities: tuple[str, ...] = ()
+    """What this agent understands besides what every one does; others are never told of it."""
 
 
 class Enrol(_Frame, frozen=True, array_like=True, kw_only=True, tag=3):
@@ -161,6 +166,18 @@ class Inventory(_Frame, frozen=True, array_like=True, kw_only=True, tag=23):
     busy: bool
 
 
+class Watch(_Frame, frozen=True, array_like=True, kw_only=True, tag=24):
+    """Look from time to time at what is live in this scope, and say so by `Seen`.
+
+    Told anew on every link and when it changes; only to agents that have the ability `OBSERVES`.
+    `body` is an `OrderBody` of the live release in msgpack, without secrets; empty: stop looking.
+    """
+
+    scope: str
+    body: bytes = b""
+    every_seconds: float = 300.0
+
+
 # --- reports ---------------------------------------------------------------------------------
 
 
@@ -197,6 +214,19 @@ class LogStored(_Frame, frozen=True, array_like=True, kw_only=True, tag=32):
     offset: int
 
 
+class Seen(_Frame, frozen=True, array_like=True, kw_only=True, tag=33):
+    """What is live in a watched scope now; never acknowledged, the next one replaces it.
+
+    `about` is the release that the `Watch` was about, `ok` says whether the driver could look.
+    """
+
+    scope: str
+    about: str
+    ok: bool
+    reason: str | None = None
+    result: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
 # --- life ------------------------------------------------------------------------------------
 
 
@@ -230,8 +260,8 @@ class Goodbye(_Frame, frozen=True, array_like=True, kw_only=True, tag=43):
 
 
 Handshake = Opening | Challenge | Hello | Enrol | Prove | Renew | Issued | Welcome | Refused
-Ordering = Order | Cancel | OrderTaken | Inventory
-Reporting = Report | ReportTaken | LogStored
+Ordering = Order | Cancel | OrderTaken | Inventory | Watch
+Reporting = Report | ReportTaken | LogStored | Seen
 Life = Heartbeat | HeartbeatAnswer | Padding | Goodbye
 Frame = Handshake | Ordering | Reporting | Life
 

@@ -22,8 +22,10 @@ from boreas.server.gateway.doorkeeper import BUSY_HEARTBEAT_SECONDS, HEARTBEAT_S
 from boreas.server.gateway.log_intake import LogIntake
 from boreas.server.gateway.parts import GatewayParts
 from boreas.server.gateway.sealed_orders import SealedOrders
+from boreas.server.gateway.watches import Watches
 from boreas.transport.admission import AdmittedAgent
 from boreas.transport.frames import (
+    OBSERVES,
     Cancel,
     Frame,
     Goodbye,
@@ -38,6 +40,7 @@ from boreas.transport.frames import (
     Renew,
     Report,
     ReportTaken,
+    Seen,
 )
 from boreas.transport.keys import der, spki_sha256
 from boreas.transport.links import CloseCode, LinkClosed, ProtocolViolation, StreamReset
@@ -60,6 +63,7 @@ class AgentSession:
     """
 
     __slots__ = (
+        "_can_look",
         "_clock",
         "_heard",
         "_heard_at",
@@ -71,6 +75,7 @@ class AgentSession:
         "_sent",
         "_session",
         "_tasks",
+        "_watches",
         "agent_id",
         "instance",
         "is_busy",
@@ -92,6 +97,10 @@ class AgentSession:
             start=self._start,
         )
         self._sealed = SealedOrders(parts.secrecy, start=self._start, send=self._send_row)
+        self._watches = Watches(
+            self.agent_id, parts.observing, parts.clock, start=self._start, say=self._say
+        )
+        self._can_look = OBSERVES in admitted.hello.abilities
         self._sent: set[int] = set()
         self._must_look = self._is_looking = False
         self._heard = Hint()
@@ -111,6 +120,7 @@ class AgentSession:
                 try:
                     self._session.give_streams_to(self._take_stream)
                     self.fetch()
+                    self._look()
                     await self._receive_frames()
                 finally:
                     self._tasks = None
@@ -141,6 +151,10 @@ class AgentSession:
         self._must_look = True
         if not self._is_looking:
             self._is_looking = self._start(self._send_promises, "promises")
+
+    def _look(self) -> None:
+        if self._can_look:
+            self._watches.look()
 
     def _start(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> bool:
         """Do this beside the rest; False when the link is not up yet or is going down."""
@@ -208,6 +222,8 @@ class AgentSession:
                 self._parts.news.taken(outbox_id)
             case Report():
                 await self._report(frame)
+            case Seen():
+                self._watches.seen(frame)
             case Inventory(order_ids=order_ids, busy=busy):
                 self.is_busy = busy
                 await self._settle_inventory(order_ids)
@@ -260,6 +276,8 @@ class AgentSession:
 
     def _say_report_taken(self, report: Report) -> None:
         self._say(ReportTaken(order_id=report.order_id, sequence=report.sequence))
+        if report.kind == "finished":
+            self._look()  # what is live may have changed with it
 
     async def _settle_inventory(self, order_ids: Sequence[str]) -> None:
         """Tell the agent where its logs go on; tell the engine what it no longer holds."""

@@ -9,6 +9,7 @@ from boreas.server.gateway.files import OrderFiles
 from boreas.server.gateway.places import Places
 from boreas.server.gateway.ports import Registry
 from boreas.server.gateway.secrecy import NoVault, Secrecy
+from boreas.server.gateway.watches import NotObserving, Observing
 from boreas.server.log_keeper import LogKeeper
 from boreas.transport.authority import CertificateAuthority
 
@@ -25,4 +26,5 @@ class GatewayParts:
     files: OrderFiles
     authority: CertificateAuthority
     clock: Clock
+    observing: Observing = field(default_factory=NotObserving)
     secrecy: Secrecy = field(default_factory=lambda: Secrecy(NoVault(), SystemClock()))
