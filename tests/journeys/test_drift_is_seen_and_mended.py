@@ -72,10 +72,12 @@ def test_a_file_edited_in_the_checkout_is_seen_and_put_back_by_a_redeploy(
     assert item["since"] is not None
     assert of_target(found, "n2")["state"] == "in_sync"
     first = item["observed_at"]
-    again = until(
-        lambda: it if (it := of_target(drift(watched), "n1"))["observed_at"] > first else None,
-        at_most=20,
-    )
+
+    def looked_again() -> Any:
+        item = of_target(drift(watched), "n1")
+        return item if item["observed_at"] > first else None
+
+    again: Any = until(looked_again, at_most=20)
     assert again["since"] == item["since"]
 
     watched.until_status(watched.post("/api/v1/deployments", wish)["id"], "success")
