@@ -125,7 +125,7 @@ def test_a_newer_version_makes_behind_and_an_agent_that_is_away_unknown(
     cli.home.mkdir()
     cli.good("login", "-u", "admin", "--password-stdin", stdin=f"{PASSWORD}\n")
     assert "staging" in cli.good("drift", "shop", "staging")
-    watched.agents[0].kill()
+    watched.agents[0].stop()
     item = of_target(until_state(watched, "unknown", prod), "n1")
     assert item["reason"] == "the agent n1 is offline"
     assert cli.run("drift", "shop").returncode == 11
