@@ -9,7 +9,8 @@ from sqlalchemy import case, delete, func, select, update
 from boreas.domain.access import ApiToken, Identity, Session, User
 from boreas.store import dialects, shelves, tables
 from boreas.store.mapping import Form
-from boreas.store.nouns import SqlNoun
+from boreas.store.nouns import WANTED, SqlNoun
+from boreas.store.plain_reads import rows
 from boreas.store.unit import Unit
 
 V = TypeVar("V")
@@ -51,14 +52,16 @@ class _WithUser(SqlNoun[V]):
     async def with_user(self, secret_sha256: str) -> tuple[V, User] | None:
         """The one with this hash, and its user; one query, because every request begins so."""
         table, users = self._table, tables.users
-        query = (
-            self._select()
-            .add_columns(users.c.document.label("account"))
-            .join_from(table, users, users.c.id == table.c.user_id)
-            .where(table.c[self._shelf.label] == secret_sha256)
+        query = self._once(
+            "with user",
+            lambda: (
+                self._where(self._shelf.label)
+                .add_columns(users.c.document.label("account"))
+                .join_from(table, users, users.c.id == table.c.user_id)
+            ),
         )
-        row = (await self._connection.execute(query)).first()
-        return None if row is None else (self._value(row), _USER.value(row.account))
+        found = await rows(self._connection, query, {WANTED: secret_sha256})
+        return (self._value(found[0]), _USER.value(found[0].account)) if found else None
 
 
 class SqlSessions(_WithUser[Session]):

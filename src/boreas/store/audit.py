@@ -10,13 +10,14 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy import ColumnElement, insert, literal_column, select
 
 from boreas.domain.audit import Acting, Entry, Head, Link, canonical, difference, hash_of
 from boreas.kit.clock import Clock
 from boreas.store import dialects
 from boreas.store.mapping import plain
 from boreas.store.paging import USUAL_PER_PAGE, Page, at_most, key_of, page_of
+from boreas.store.plain_reads import rows, write
 from boreas.store.release_tables import audit
 from boreas.store.unit import Unit
 
@@ -115,26 +116,33 @@ class SqlAudit:
         return [_stored(row) for row in rows]
 
 
+_ADD: Final = insert(audit)
+_HEAD: Final = (
+    select(audit.c.sequence, audit.c.hash)
+    .order_by(audit.c.sequence.desc())
+    .limit(literal_column("1"))
+)
+
+
 async def write_notes(unit: Unit) -> None:
     """Put what was noted at the end of the chain; the last thing before the commit."""
     if not unit.notes:
         return
     await dialects.take_turn(unit.connection, _TURN)
     head = await _head(unit)
-    rows = []
+    entries = []
     for drafted in unit.notes:
         entry: Entry = drafted(head.sequence + 1)
         text = canonical(entry)
         head = Head(sequence=entry.sequence, hash=hash_of(head.hash, text))
-        rows.append(_row(entry, text, head.hash))
+        entries.append(_row(entry, text, head.hash))
     unit.notes.clear()
-    await unit.connection.execute(insert(audit), rows)
+    await write(unit.connection, _ADD, entries)
 
 
 async def _head(unit: Unit) -> Head:
-    query = select(audit.c.sequence, audit.c.hash).order_by(audit.c.sequence.desc()).limit(1)
-    row = (await unit.connection.execute(query)).first()
-    return Head() if row is None else Head(sequence=row.sequence, hash=row.hash)
+    found = await rows(unit.connection, _HEAD, {})
+    return Head(sequence=found[0].sequence, hash=found[0].hash) if found else Head()
 
 
 def _row(entry: Entry, text: str, hash_: str) -> dict[str, Any]:

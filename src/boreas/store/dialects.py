@@ -5,7 +5,7 @@ exclusive there.
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -35,6 +35,7 @@ from sqlalchemy.types import TypeEngine
 
 from boreas.store import tables
 from boreas.store.columns import UtcTime, micros
+from boreas.store.plain_reads import rows, write
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
@@ -88,19 +89,19 @@ def _overwriting(statement: "sqlite.Insert | postgresql.Insert", table: Table) -
 
 
 async def upsert_many(
-    connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]
+    connection: AsyncConnection, table: Table, given: Sequence[Mapping[str, Any]]
 ) -> None:
     """Insert or overwrite rows by primary key; each has every column, none of them binary.
 
     PostgreSQL takes them all as one JSON text: a message per row costs both sides more than the
     row itself.
     """
-    if not rows:
+    if not given:
         return
     if connection.dialect.name == SQLITE:
-        await connection.execute(upsert(connection, table), rows)
+        await write(connection, upsert(connection, table), given)
         return
-    packed = _packer.encode([_packed(row) for row in rows]).decode()
+    packed = _packer.encode([_packed(row) for row in given]).decode()
     await connection.execute(_upsert_packed(table), {"rows": packed})
 
 
@@ -144,22 +145,42 @@ async def draw(connection: AsyncConnection, name: str, how_many: int = 1) -> Seq
     return [number for (number,) in drawn]
 
 
+_RAISE: Final = (
+    update(tables.counters)
+    .where(tables.counters.c.name == bindparam("counter"))
+    .values(value=tables.counters.c.value + bindparam("by", type_=BigInteger()))
+    .returning(tables.counters.c.value)
+)
+
+
 async def count_up(connection: AsyncConnection, name: str, by: int = 1) -> int:
     """Raise a counter without gaps; its row stays locked until the commit."""
-    counters = tables.counters
-    raised = (
-        update(counters)
-        .where(counters.c.name == name)
-        .values(value=counters.c.value + by)
-        .returning(counters.c.value)
-    )
-    value = await connection.scalar(raised)
-    if value is not None:
-        return int(value)
-    await connection.execute(
-        insert(connection, counters).values(name=name, value=0).on_conflict_do_nothing()
-    )
-    return int((await connection.execute(raised)).scalar_one())
+    asked = {"counter": name, "by": by}
+    found = await rows(connection, _RAISE, asked)
+    if not found:
+        await connection.execute(
+            insert(connection, tables.counters).values(name=name, value=0).on_conflict_do_nothing()
+        )
+        found = await rows(connection, _RAISE, asked)
+    return int(found[0].value)
+
+
+def one_of(dialect: str, column_: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """The condition that the column is among the values that `listed` makes of a list.
+
+    SQLite takes them as one parameter, so that the statement is the same for every length.
+    """
+    if dialect != SQLITE:
+        return column_.in_(bindparam(name, expanding=True))
+    each = func.json_each(bindparam(name, type_=Text())).table_valued("value")
+    return column_.in_(select(each.c.value))
+
+
+def listed(connection: AsyncConnection, values: Collection[str]) -> object:
+    """The parameter for `one_of`."""
+    if connection.dialect.name != SQLITE:
+        return list(values)
+    return _packer.encode(list(values)).decode()
 
 
 async def take_turn(connection: AsyncConnection, name: str) -> None:

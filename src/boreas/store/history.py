@@ -3,9 +3,10 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, Table, bindparam, insert, select
+from sqlalchemy import ColumnElement, Insert, Select, Table, bindparam, insert, select
 
 from boreas.domain.builds import is_builder
 from boreas.domain.deployments import Deployment, DeploymentState, Origin
@@ -19,6 +20,7 @@ from boreas.store import dialects, loading, tables
 from boreas.store.mapping import Form, document_of
 from boreas.store.members import seen_projects
 from boreas.store.paging import USUAL_PER_PAGE, Page, at_most, key_of, page_of
+from boreas.store.plain_reads import rows, write
 from boreas.store.saving import deployment_columns, execution_row, task_row
 from boreas.store.unit import Unit
 
@@ -29,13 +31,18 @@ _NOTICE = Form(Notice)
 _VERSION: Final = select(tables.versions.c.name, tables.versions.c.sequence).where(
     tables.versions.c.id == bindparam("wanted")
 )
-_HOLD: Final = {
-    table: select(table.c.id)
-    .where(table.c.id.in_(bindparam("ids", expanding=True)))
-    .order_by(table.c.id)
-    .with_for_update(read=True, key_share=True)
-    for table in (tables.applications, tables.targets, tables.agents)
-}
+
+
+@cache
+def _held(table: Table, dialect: str) -> Select[Any]:
+    here = dialects.one_of(dialect, table.c.id, "ids")
+    found = select(table.c.id).where(here).order_by(table.c.id)
+    return found.with_for_update(read=True, key_share=True)
+
+
+@cache
+def _adding(table: Table) -> Insert:
+    return insert(table)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +97,7 @@ class SqlDeployments:
             "search": search_text(stored, version.name),
             **deployment_columns(stored),
         }
-        await connection.execute(insert(tables.deployments), head)
+        await write(connection, _adding(tables.deployments), [head])
         await self._add_parts(stored)
         await self._add_releases(stored, releases, views)
         self._unit.locked[stored.id] = stored.revision
@@ -99,10 +106,10 @@ class SqlDeployments:
 
     async def _version(self, deployment: Deployment) -> Any:
         asked = {"wanted": deployment.version_id}
-        version = (await self._unit.connection.execute(_VERSION, asked)).first()
-        if version is None:
+        found = await rows(self._unit.connection, _VERSION, asked)
+        if not found:
             raise NotFound(f"There is no version `{deployment.version_id}`.")
-        return version
+        return found[0]
 
     async def _hold_what_it_uses(self, deployment: Deployment) -> None:
         """Nobody removes these before our commit, and then sees us."""
@@ -113,10 +120,16 @@ class SqlDeployments:
             tables.agents: sorted({e.agent_id for e in deployment.executions}),
         }
         for table, ids in used.items():
-            held = _HOLD[table]
-            present = {id_ for (id_,) in await self._unit.connection.execute(held, {"ids": ids})}
+            present = await self._held(table, ids)
             if missing := [id_ for id_ in ids if id_ not in present]:
                 raise NotFound(f"There is no {table.name.removesuffix('s')} `{missing[0]}`.")
+
+    async def _held(self, table: Table, ids: Sequence[str]) -> frozenset[str]:
+        connection = self._unit.connection
+        asked = {"ids": dialects.listed(connection, ids)}
+        return frozenset(
+            row.id for row in await rows(connection, _held(table, connection.dialect.name), asked)
+        )
 
     async def _add_parts(self, deployment: Deployment) -> None:
         places = [
@@ -140,7 +153,7 @@ class SqlDeployments:
         views: Sequence[ReleaseView],
     ) -> None:
         seen = {view.id: view for view in views}
-        rows = [
+        bodies = [
             {
                 "id": body.release_id,
                 "deployment_id": deployment.id,
@@ -149,11 +162,10 @@ class SqlDeployments:
             }
             for body in releases
         ]
-        await self._insert(tables.releases, rows)
+        await self._insert(tables.releases, bodies)
 
-    async def _insert(self, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-        if rows:
-            await self._unit.connection.execute(insert(table), rows)
+    async def _insert(self, table: Table, given: Sequence[Mapping[str, Any]]) -> None:
+        await write(self._unit.connection, _adding(table), given)
 
     async def get(self, deployment_id: DeploymentId) -> Deployment:
         """The whole of it; `NotFound`."""

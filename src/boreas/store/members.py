@@ -12,6 +12,7 @@ from boreas.domain.ids import ProjectId
 from boreas.domain.permissions import Member, Role, Sight, Standing
 from boreas.store import dialects, shelves, tables
 from boreas.store.nouns import SqlNoun
+from boreas.store.plain_reads import rows
 from boreas.store.release_tables import members
 from boreas.store.unit import Unit
 
@@ -42,8 +43,8 @@ class SqlMembers(SqlNoun[Member]):
 
     async def _standing(self, user_id: str, project_id: str) -> Standing:
         asked = {"user": user_id, "project": project_id}
-        row = (await self._connection.execute(_STANDING, asked)).first()
-        return _NOBODY if row is None else standing_of(row.document, row.role)
+        found = await rows(self._connection, _STANDING, asked)
+        return standing_of(found[0].document, found[0].role) if found else _NOBODY
 
     async def add(self, value: Member) -> Member:
         """Store a new one; `Conflict` if this user is a member already."""
@@ -63,8 +64,8 @@ class SqlMembers(SqlNoun[Member]):
     async def roles_of(self, user_id: str) -> Mapping[ProjectId, Role]:
         """Everywhere a user is a member."""
         query = select(members.c.project_id, members.c.role).where(members.c.user_id == user_id)
-        rows = await self._connection.execute(query)
-        return {ProjectId(project): Role(role) for project, role in rows}
+        found = await self._connection.execute(query)
+        return {ProjectId(project): Role(role) for project, role in found}
 
     async def seen_by(self, sight: Sight) -> frozenset[str] | None:
         """The projects somebody sees; None for all there are."""
@@ -91,8 +92,8 @@ class SqlMembers(SqlNoun[Member]):
             members.c.project_id == project_id,
             members.c.role == Role.OWNER.value,
         )
-        rows = await self._connection.execute(query)
-        return [id_ for id_, text in rows if _ACCOUNT.decode(text).disabled_at is None]
+        found = await self._connection.execute(query)
+        return [id_ for id_, text in found if _ACCOUNT.decode(text).disabled_at is None]
 
     async def with_users(self, project_id: str) -> Sequence[tuple[Member, User]]:
         """All members of a project with who they are, by user name."""

@@ -24,10 +24,11 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from boreas.domain.errors import NotFound
+from boreas.store import dialects
 from boreas.store.failures import name_is_taken
 from boreas.store.mapping import Form, document_of
 from boreas.store.paging import USUAL_PER_PAGE, Page, at_most, key_of, page_of
-from boreas.store.plain_reads import documents
+from boreas.store.plain_reads import documents, rows
 from boreas.store.unit import Unit
 
 V = TypeVar("V")
@@ -91,17 +92,21 @@ class SqlNoun(Generic[V]):
     async def find(self, key: str) -> V | None:
         """The one with this id, or None."""
         query = self._once("find", lambda: self._where(self._shelf.key))
-        return await self._first(query, {_WANTED: key})
+        return await self._first(query, {WANTED: key})
 
     async def among(self, keys: Collection[str]) -> Mapping[str, V]:
         """Those of these that exist, by id; asked for at once, however many they are."""
-        column, wanted = self._table.c[self._shelf.key], sorted(keys)
-        found: dict[str, V] = {}
+        dialect, key, wanted = self._connection.dialect.name, self._shelf.key, sorted(keys)
+        column = self._table.c[key]
+        query = self._once(
+            "among", lambda: self._select().where(dialects.one_of(dialect, column, WANTED))
+        )
+        found: list[V] = []
         for start in range(0, len(wanted), _KEYS_AT_A_TIME):
-            some = column.in_(wanted[start : start + _KEYS_AT_A_TIME])
-            for row in await self._connection.execute(self._select().where(some)):
-                found[str(row._mapping[column])] = self._value(row)
-        return found
+            some = wanted[start : start + _KEYS_AT_A_TIME]
+            asked = {WANTED: dialects.listed(self._connection, some)}
+            found.extend(await self._values(query, asked))
+        return {str(getattr(value, key)): value for value in found}
 
     async def named(self, label: str, *, within: str | None = None) -> V | None:
         """The one with this name (in this parent), or None."""
@@ -110,7 +115,7 @@ class SqlNoun(Generic[V]):
                 f"named {within is None}",
                 lambda: self._within(self._where(self._shelf.label), within),
             ),
-            {_WANTED: label} | self._asked(within),
+            {WANTED: label} | self._asked(within),
         )
 
     async def _first(self, query: Select[Any], asked: Mapping[str, Any]) -> V | None:
@@ -119,7 +124,7 @@ class SqlNoun(Generic[V]):
 
     async def _values(self, query: Select[Any], asked: Mapping[str, Any]) -> Sequence[V]:
         if self._shelf.overlay or type(self)._select is not SqlNoun._select:
-            return [self._value(row) for row in await self._connection.execute(query, asked)]
+            return [self._value(row) for row in await rows(self._connection, query, asked)]
         found = await documents(self._connection, query, asked)
         return [self._form.value(document) for document in found]
 
@@ -139,7 +144,7 @@ class SqlNoun(Generic[V]):
         return _built[key]
 
     def _where(self, column: str) -> Select[Any]:
-        return self._select().where(self._table.c[column] == bindparam(_WANTED))
+        return self._select().where(self._table.c[column] == bindparam(WANTED))
 
     def _within(self, query: Select[Any], parent: str | None) -> Select[Any]:
         if parent is None or self._shelf.parent is None:
@@ -165,8 +170,8 @@ class SqlNoun(Generic[V]):
             place = tuple_(*(self._table.c[name] for name, _ in self._shelf.order))
             query = query.where(place < after if self._shelf.newest_first else place > after)
         limit = at_most(limit)
-        rows = await self._connection.execute(query.limit(limit + 1))
-        values = [self._value(row) for row in rows]
+        found = await self._connection.execute(query.limit(limit + 1))
+        values = [self._value(row) for row in found]
         return page_of(values, [sort_key(self._shelf, value) for value in values], limit)
 
     async def change(self, value: V) -> None:
@@ -219,7 +224,7 @@ class SqlNoun(Generic[V]):
 
 
 # The names of what statements that are built once are asked with.
-_WANTED: Final = "wanted"
+WANTED: Final = "wanted"
 _WITHIN: Final = "within"
 
 _built: dict[tuple[object, ...], Select[Any]] = {}

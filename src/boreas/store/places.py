@@ -26,6 +26,7 @@ from boreas.domain.permissions import Permission, Standing, deploying_to
 from boreas.domain.projects import EnvironmentKind
 from boreas.store import release_tables, tables
 from boreas.store.members import standing_of
+from boreas.store.plain_reads import rows
 from boreas.store.release_tables import members
 from boreas.store.unit import Unit
 
@@ -123,12 +124,11 @@ class SqlPlaces:
         )
 
     async def _asked(self, parameter: str, key: str, user_id: str) -> Look | None:
-        found = await self._unit.connection.execute(
-            _statement(parameter), {"key": key, "user": user_id}
-        )
-        row = found.first()
-        if row is None:
+        asked = {"key": key, "user": user_id}
+        found = await rows(self._unit.connection, _statement(parameter), asked)
+        if not found:
             return None
+        row = found[0]
         deploying = Permission.BUILD
         if row.environment is not None:
             deploying = deploying_to(_ENVIRONMENT.decode(row.environment).kind)

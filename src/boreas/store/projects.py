@@ -21,6 +21,7 @@ from boreas.store.mapping import document_of
 from boreas.store.members import seen_projects
 from boreas.store.nouns import SqlNoun
 from boreas.store.paging import USUAL_PER_PAGE, Page
+from boreas.store.plain_reads import rows
 from boreas.store.secrets import SqlSecrets
 from boreas.store.unit import Unit
 
@@ -125,8 +126,8 @@ class SqlEnvironments(SqlNoun[Environment]):
     async def live(self, environment_id: str) -> Sequence[LiveRecord]:
         """What is live on the environment's targets, as far as known."""
         await self._unit.pending.flush()
-        rows = await self._connection.execute(_LIVE, {"environment": environment_id})
-        return [live_record(row) for row in rows]
+        found = await rows(self._connection, _LIVE, {"environment": environment_id})
+        return [live_record(row) for row in found]
 
 
 class SqlTargets(SqlNoun[Target]):

@@ -12,7 +12,7 @@ from boreas.domain.ids import AgentId, ServerId
 from boreas.store import dialects, shelves, tables, usage
 from boreas.store.columns import UtcTime
 from boreas.store.mapping import Form, document_of
-from boreas.store.nouns import SqlNoun, not_found
+from boreas.store.nouns import WANTED, SqlNoun, not_found
 from boreas.store.unit import Unit
 
 _FACTS = Form(dict[str, Any])
@@ -26,8 +26,8 @@ class SqlAgents(SqlNoun[Agent]):
 
     async def with_key(self, key_sha256: str) -> Agent | None:
         """The agent that was enrolled with this public key."""
-        query = self._select().where(self._table.c.key_sha256 == key_sha256)
-        return await self._first(query, {})
+        query = self._once("with key", lambda: self._where("key_sha256"))
+        return await self._first(query, {WANTED: key_sha256})
 
     async def called(self, name_or_id: str) -> Agent | None:
         """By id, else by name."""

@@ -32,6 +32,7 @@ from boreas.kit.values import replace
 from boreas.store import dialects, tables
 from boreas.store.columns import UtcTime
 from boreas.store.mapping import document_of
+from boreas.store.plain_reads import write
 
 Row = Mapping[str, Any]
 V = TypeVar("V")
@@ -49,6 +50,8 @@ def _update_where(table: Table, key: str, *columns: str) -> Update:
 _STATE_COLUMNS = ("state", "final", "queued", "revision", "due_at", "document")
 _SAVE_DEPLOYMENT = _update_where(tables.deployments, "id", *_STATE_COLUMNS)
 _SET_DUE = _update_where(tables.deployments, "id", "due_at")
+_ADD_EVENTS = insert(tables.events)
+_ADD_PROMISES = insert(tables.outbox)
 _DELETE_TASK = delete(tables.tasks).where(
     tables.tasks.c.deployment_id == bindparam("at_deployment"),
     tables.tasks.c.id == bindparam("at_id"),
@@ -157,8 +160,9 @@ class PendingWrites:
         """Send everything collected so far to the database."""
         if self._empty:
             return
-        taking = dialects.insert(self._connection, tables.locks).on_conflict_do_nothing()
-        await self._many(taking, self._taken)
+        if self._taken:
+            taking = dialects.insert(self._connection, tables.locks).on_conflict_do_nothing()
+            await self._connection.execute(taking, self._taken)
         await self._flush_deployments()
         await self._flush_parts()
         await self._flush_live()
@@ -199,9 +203,9 @@ class PendingWrites:
         await self._overwrite(tables.live_records, self._live.values())
 
     async def _flush_promises(self) -> None:
-        await self._many(insert(tables.events), self._events)
+        await self._many(_ADD_EVENTS, self._events)
         await self._many(_DELETE_ORDER, [{"at_order": order_id} for order_id in self._finished])
-        await self._many(insert(tables.outbox), [outbox_columns(row) for row in self._outbox])
+        await self._many(_ADD_PROMISES, [outbox_columns(row) for row in self._outbox])
 
     async def _flush_left(self) -> None:
         if not self._left:
@@ -219,7 +223,7 @@ class PendingWrites:
     async def _many(self, statement: Any, rows: Iterable[Row | None]) -> None:
         present = [row for row in rows if row is not None]
         if present:
-            await self._connection.execute(statement, present)
+            await write(self._connection, statement, present)
 
 
 def _unlike(values: Sequence[V], others: Sequence[V]) -> list[tuple[int, V]]:

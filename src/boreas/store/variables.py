@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import delete
 
 from boreas.domain.variables import Variable
-from boreas.store import shelves
+from boreas.store import dialects, shelves
 from boreas.store.nouns import SqlNoun
 from boreas.store.unit import Unit
 
@@ -18,10 +18,18 @@ class SqlVariables(SqlNoun[Variable]):
 
     async def of_levels(self, owner_ids: Collection[str]) -> Mapping[str, Sequence[Variable]]:
         """The variables of several levels in one query; a level without any has an empty list."""
-        query = self._select().where(self._table.c.owner_id.in_(owner_ids))
+        dialect, owner = self._connection.dialect.name, self._table.c.owner_id
+        query = self._once(
+            "of levels",
+            lambda: (
+                self._select()
+                .where(dialects.one_of(dialect, owner, "owners"))
+                .order_by(*self._sort_columns())
+            ),
+        )
+        asked = {"owners": dialects.listed(self._connection, owner_ids)}
         found: dict[str, list[Variable]] = {owner: [] for owner in owner_ids}
-        for row in await self._connection.execute(query.order_by(*self._sort_columns())):
-            variable = self._value(row)
+        for variable in await self._values(query, asked):
             found[variable.owner_id].append(variable)
         return found
 

@@ -30,7 +30,10 @@ from boreas.server.api import (
     workflows,
 )
 
+# A request is held against one after the other: what is asked most comes first.
 ROUTERS = (
+    deployments.router,
+    deployment_acts.router,
     accounts.router,
     oidc.router,
     tokens.router,
@@ -50,8 +53,6 @@ ROUTERS = (
     versions.router,
     variables.router,
     variables.snapshots,
-    deployments.router,
-    deployment_acts.router,
     tasks.router,
     task_acts.router,
     logs.router,
