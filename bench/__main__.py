@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from bench import (
+    builds,
     fleet,
     graphs,
     latency,
@@ -44,6 +45,7 @@ ROWS: dict[str, tuple[Callable[[], Iterator[Line]], int]] = {
     "plan_500_targets": (planning.plan_500_targets, 120),
     "restart_with_history": (restarts.restart_with_history, 80),
     "credentials_reencrypted": (secrets.credentials_reencrypted, 170),
+    "no_change_build": (builds.no_change_build, 120),
     "sigterm_with_50_tasks": (restarts.sigterm_with_50_tasks, 50),
 }
 

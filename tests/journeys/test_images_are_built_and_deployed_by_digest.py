@@ -1,5 +1,6 @@
 """Builds on a real engine, pushed to a registry behind a password, deployed by their digest."""
 
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.journeys.test_by_curl_git_and_containers import engine, make_image
+from tests.journeys.test_by_curl_git_and_containers import engine
 from tests.support import traces
+from tests.support.docker_engine import make_image
 from tests.support.git_host import GitHost
 from tests.support.installation import Installation, free_port
 from tests.support.registry import running_registry
@@ -85,6 +87,13 @@ class Shop:
         self.git.commit("page", page)
         commit = self.git.commit("Dockerfile", dockerfile + f"# {name}\n")
         return self.whole.make_version(name, git={"repository": self.address, "commit": commit})
+
+    def change(self, **build: Any) -> None:
+        """Say something else about how it is built."""
+        path = f"/api/release/applications/{self.id}"
+        known = self.whole.get(path)["build"]
+        changed = {name: it for name, it in {**known, **build}.items() if it is not None}
+        assert self.whole.call("PATCH", path, {"build": changed}).is_success
 
     def build(self, version: str) -> Any:
         path = f"/api/release/projects/{self.whole.project}/build"
@@ -186,3 +195,53 @@ def test_a_registry_that_refuses_is_said_in_its_words(whole: Installation, shop:
 
     assert "could not be pushed" in failed["error"]
     assert "connection refused" in shop.said(started["id"])
+
+
+def test_a_build_that_never_ends_and_forks_is_stopped_and_its_slot_is_free(
+    whole: Installation, shop: Shop
+) -> None:
+    shop.change(timeout_seconds=5)
+    slow = DOCKERFILE + "RUN sleep 120 & sleep 120\n"
+    endless = shop.build(shop.version("endless", "x", slow))
+
+    failed = shop.until(endless["id"], "failed")
+
+    assert failed["error"] == "took longer than 5 s and was stopped"
+    until(lambda: not _sleeping(), at_most=20)
+    shop.change(timeout_seconds=60)
+    after = shop.build(shop.version("after", "y"))
+    assert shop.until(after["id"], "success", "failed")["status"] == "success"
+
+
+def test_a_push_to_a_registry_that_does_not_answer_is_stopped(
+    whole: Installation, shop: Shop
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"127.0.0.1:{silent.getsockname()[1]}"
+        shop.change(registry_id=None, target_image=f"{place}/shop/shop:{{{{version}}}}")
+        build = shop.build(shop.version("silent", "x"))
+        until(lambda: "The push refers to repository" in shop.said(build["id"]), at_most=60)
+
+        whole.post(f"/api/release/builds/{build['id']}/cancel")
+
+        stopped = shop.until(build["id"], "cancelled", "failed", at_most=30)
+    assert stopped["status"] == "cancelled"
+    assert not whole.get(f"/api/release/versions/{build['version_id']}/images")["items"]
+
+
+def test_one_goes_back_to_the_digest_that_was_built(
+    whole: Installation, shop: Shop, engine: str
+) -> None:
+    images = []
+    for name in ("first", "second"):
+        version = shop.version(name, f"shop {name}")
+        wish = {"versionId": version, "environmentId": whole.environment}
+        deployment = whole.post("/api/v1/deployments", wish)["id"]
+        whole.until_status(deployment, "success", at_most=90)
+        images += whole.get(f"/api/release/versions/{version}/images")["items"]
+    assert running_image(engine).endswith("@" + images[1]["digest"])
+
+    back = whole.post(f"/api/v1/deployments/{deployment}/rollback")["id"]
+
+    whole.until_status(back, "rolled_back", "success", at_most=60)
+    assert running_image(engine).endswith("@" + images[0]["digest"])

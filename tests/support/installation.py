@@ -103,11 +103,13 @@ class AgentProcess:
     name: str
     data_dir: Path
     token: str
+    environment: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
     def start(self, *options: str) -> "AgentProcess":
         self.data_dir.mkdir(parents=True, exist_ok=True)
         argv = [
+            *("env", *(f"{name}={value}" for name, value in self.environment.items())),
             *(sys.executable, "-m", "boreas", "agent", "--token", self.token),
             *("--name", self.name, "--data-dir", str(self.data_dir), *options),
         ]
@@ -150,12 +152,18 @@ class Installation:
             self._make_admin(server)
         return server
 
-    def add_agents(self, count: int, *, labels: Mapping[str, str] | None = None) -> None:
+    def add_agents(
+        self,
+        count: int,
+        *,
+        labels: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         wish = {"ttl_seconds": 600, "labels": dict(labels or {}), "uses": count}
         token = self.post("/api/release/agents/enroll-tokens", wish)["token"]
         for _ in range(count):
             name = f"n{len(self.agents) + 1}"
-            agent = AgentProcess(name, self.directory / name, token)
+            agent = AgentProcess(name, self.directory / name, token, environment or {})
             self.agents.append(agent.start())
         self.until_online(*(agent.name for agent in self.agents))
 

@@ -132,6 +132,7 @@ class Agent:
             inputs=inputs,
             secrets=SecretFiles(self._layout),
             build_slots=BuildSlots(self._settings.builds_at_once),
+            build_cache=self._settings.build_cache,
             tell=self._tell,
         )
         tools.secrets.sweep([order.order_id for order in journal.unfinished()])

@@ -58,6 +58,7 @@ class Tools(NamedTuple):
     inputs: InputFiles
     secrets: SecretFiles
     build_slots: BuildSlots
+    build_cache: str
     tell: Tell
     """A durable report is ready to be sent."""
 
@@ -196,7 +197,8 @@ class OrderRun:
         from boreas.drivers.build import Builder  # most nodes never build
 
         async with self._tools.build_slots.taken(bench):
-            return await Builder(engine=f"unix://{docker_socket()}").build(bench)
+            engine = f"unix://{docker_socket()}"
+            return await Builder(engine=engine, keeps=self._tools.build_cache).build(bench)
 
     async def _next_verb(self, index: int, outcome: VerbOutcome, bench: Workspace) -> None:
         done = VerbDone(

@@ -5,6 +5,7 @@ The only reader of the environment in the agent.
 
 import argparse
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from boreas.transport.dial import TransportMode
 from boreas.transport.tokens import EnrolToken, split_address
 
 _DOCKER_SOCKET = "/var/run/docker.sock"
+_SIZE = re.compile(r"^[0-9]{1,9}(MB|GB|TB)\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,8 @@ class AgentSettings:
     labels: Mapping[str, str] = field(default_factory=dict)
     transport: TransportMode = TransportMode.AUTO
     builds_at_once: int = 1
+    build_cache: str = "20GB"
+    """How much of earlier builds is kept for the next ones."""
 
 
 def settings_from(argv: Sequence[str]) -> AgentSettings:
@@ -58,6 +62,7 @@ def read_settings(argv: Sequence[str], environment: Mapping[str, str]) -> AgentS
         labels=_labels(options.label or _listed(environment.get("BOREAS_LABELS", ""))),
         transport=TransportMode(options.transport),
         builds_at_once=_count(options.builds),
+        build_cache=_size(options.build_cache),
     )
 
 
@@ -78,6 +83,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     option("data-dir", "/var/lib/boreas-agent", "where the agent keeps its state")
     option("transport", "auto", "auto, quic or tcp")
     option("builds", "1", "how many images are built at once, on a builder")
+    option("build-cache", "20GB", "how much of earlier builds a builder keeps")
     parser.add_argument("--label", action="append", metavar="KEY=VALUE", help="may be repeated")
     return parser
 
@@ -86,6 +92,12 @@ def _count(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 100:
         raise invalid("--builds", f"{text!r} is no number from 1 to 100")
     return int(text)
+
+
+def _size(text: str) -> str:
+    if not _SIZE.match(text):
+        raise invalid("--build-cache", f"{text!r} is no size", "write one such as 500MB or 20GB")
+    return text
 
 
 def _listed(text: str) -> list[str]:

@@ -30,8 +30,15 @@ _LOOK_SECONDS = 60.0
 class Builder:
     """Builds images; keeps nothing between two orders but git's mirror and the engine's cache."""
 
-    def __init__(self, *, engine: str, most_bytes: int = build_context.MOST_BYTES) -> None:
+    def __init__(
+        self,
+        *,
+        engine: str,
+        keeps: str = docker.KEEPS_LAYERS,
+        most_bytes: int = build_context.MOST_BYTES,
+    ) -> None:
         self._engine = engine
+        self._keeps = keeps
         self._most_bytes = most_bytes
 
     async def build(self, bench: Workbench) -> VerbOutcome:
@@ -50,7 +57,7 @@ class Builder:
         client = await _client(bench)
         checkout = await self._checked_out(bench, plan, place)
         environment = docker.environment(_config_dir(bench, plan), engine=self._engine)
-        return await _Build(bench, plan, checkout, client, environment).run()
+        return await _Build(bench, plan, checkout, client, environment, self._keeps).run()
 
     async def _checked_out(self, bench: Workbench, plan: BuildPlan, place: Path) -> Path:
         mirror = Mirror(
@@ -82,12 +89,14 @@ class _Build:
         checkout: Path,
         client: str,
         environment: Mapping[str, str],
+        keeps: str,
     ) -> None:
         self._bench = bench
         self._plan = plan
         self._checkout = checkout
         self._client = client
         self._environment = environment
+        self._keeps = keeps
 
     async def run(self) -> VerbOutcome:
         """Build, push if wanted, look what came of it, tidy up."""
@@ -100,7 +109,7 @@ class _Build:
             told = f"{plan.image} could not be pushed; the registry's words are in the log"
             return failed(told, exit_code=code)
         built = await self._look()
-        await self._step("prune", docker.prune(self._client))
+        await self._step("prune", docker.prune(self._client, keeps=self._keeps))
         await self._bench.say(f"Built {plan.image}: {built['digest']}, {built['size']:,} bytes.")
         return VerbOutcome(ok=True, exit_code=0, result=built)
 

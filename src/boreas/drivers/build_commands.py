@@ -18,7 +18,7 @@ Argv = tuple[str, ...]
 
 CACHE_TAG: Final = "buildcache"
 KEEPS_LAYERS: Final = "20GB"
-"""How much of its cache a builder keeps."""
+"""How much of its cache a builder keeps, if it is not told."""
 
 
 def environment(config_dir: Path, *, engine: str) -> dict[str, str]:
@@ -91,9 +91,9 @@ def inspect(client: str, image: str) -> Argv:
     return (client, "image", "inspect", "--format={{json .}}", image)
 
 
-def prune(client: str) -> Argv:
+def prune(client: str, *, keeps: str) -> Argv:
     """Forget the oldest layers that are more than a builder keeps."""
-    return (client, "builder", "prune", "--force", f"--keep-storage={KEEPS_LAYERS}")
+    return (client, "builder", "prune", "--force", f"--keep-storage={keeps}")
 
 
 def digest_in(found: Mapping[str, Any], plan: BuildPlan) -> str | None:

@@ -213,6 +213,42 @@ async def test_a_failing_build_is_told_by_its_exit_code(
     assert "nothing" in bench.output
 
 
+async def test_words_of_success_count_for_nothing(
+    builder: Builder, order: Order, sources: Sources, docker: Any
+) -> None:
+    docker.image("boreas-build-base:v1")
+    lie = "RUN echo Successfully built 0123456789ab; echo Successfully tagged x; exit 3\n"
+    sources.commit(Dockerfile=f"FROM boreas-build-base:v1\n{lie}")
+    bench = order()
+
+    outcome = await builder.build(bench)
+
+    assert "Successfully built" in bench.output
+    assert not outcome.ok
+    assert outcome.exit_code
+
+
+async def test_an_engine_that_is_down_is_told(order: Order, tmp_path: Path) -> None:
+    bench = order()
+
+    outcome = await Builder(engine=f"unix://{tmp_path}/no.sock").build(bench)
+
+    assert not outcome.ok
+    assert "docker" in bench.output.lower()
+    assert "no.sock" in bench.output
+
+
+async def test_the_cache_is_kept_to_the_size_that_the_agent_was_told(
+    order: Order, docker: Any
+) -> None:
+    bench = order()
+
+    await Builder(engine=docker.url, keeps="7GB").build(bench)
+
+    [prune] = [argv for step, argv in bench.ran if step == "build:prune"]
+    assert "--keep-storage=7GB" in prune
+
+
 async def test_without_a_registry_the_image_stays_on_the_builder(
     builder: Builder, order: Order, docker: Any
 ) -> None:
