@@ -109,7 +109,7 @@ class _Build:
             told = f"{plan.image} could not be pushed; the registry's words are in the log"
             return failed(told, exit_code=code)
         built = await self._look()
-        await self._step("prune", docker.prune(self._client, keeps=self._keeps))
+        await self._step("prune-cache", docker.prune(self._client, keeps=self._keeps))
         await self._bench.say(f"Built {plan.image}: {built['digest']}, {built['size']:,} bytes.")
         return VerbOutcome(ok=True, exit_code=0, result=built)
 

@@ -57,3 +57,11 @@ def test_a_token_is_read_from_a_file_and_never_shown(tmp_path):
 def test_what_is_wrong_is_refused_with_a_reason(argv, said):
     with pytest.raises(InvalidInput, match=said.replace("(", "\\(")):
         read_settings(argv, {})
+
+
+def test_what_a_builder_keeps_of_its_cache_is_a_size():
+    assert read_settings([], {}).build_cache == "20GB"
+    assert read_settings([], {"BOREAS_BUILD_CACHE": "5GB"}).build_cache == "5GB"
+    for wrong in ("5", "1.5GB", "5GB --all", ""):
+        with pytest.raises(InvalidInput, match="--build-cache"):
+            read_settings(["--build-cache", wrong], {})

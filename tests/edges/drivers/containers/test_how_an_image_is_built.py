@@ -245,8 +245,9 @@ async def test_the_cache_is_kept_to_the_size_that_the_agent_was_told(
 
     await Builder(engine=docker.url, keeps="7GB").build(bench)
 
-    [prune] = [argv for step, argv in bench.ran if step == "build:prune"]
+    [prune] = [argv for step, argv in bench.ran if step == "build:prune-cache"]
     assert "--keep-storage=7GB" in prune
+    assert bench.recorded["build:prune-cache"] == 0
 
 
 async def test_without_a_registry_the_image_stays_on_the_builder(
