@@ -112,8 +112,14 @@ class Shop:
 
 
 @pytest.fixture
-def shop(whole: Installation, tmp_path: Path, registry: str) -> Shop:
-    return Shop(whole, tmp_path / "git", registry)
+def shop(whole: Installation, tmp_path: Path, registry: str, engine: str) -> Iterator[Shop]:
+    yield Shop(whole, tmp_path / "git", registry)
+    # The engine serves all tests here, and a container of another installation is in the way.
+    ours = subprocess.run(
+        ["docker", "-H", engine, "ps", "--all", "--quiet"], capture_output=True, text=True
+    )
+    if left := ours.stdout.split():
+        subprocess.run(["docker", "-H", engine, "rm", "--force", *left], capture_output=True)
 
 
 def running_image(engine: str) -> str:
