@@ -28,6 +28,7 @@ LONGEST_BUILD_SECONDS: Final = 3600.0
 _WORD = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _ARGUMENT = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*\Z")
 _UNFIT = re.compile(r"[^a-z0-9._-]+")
+_IN_A_ROW = re.compile(r"[._-]{2,}")
 _UNFIT_IN_TAGS = re.compile(r"[^A-Za-z0-9._-]+")
 _SHORT_COMMIT: Final = 12
 _BUILDER: Final = "builder:"
@@ -159,7 +160,8 @@ def _tag(template: str, words: Mapping[str, str]) -> str:
 def _in_path(word: str, words: Mapping[str, str]) -> str:
     if word == "registry":
         return words[word]
-    return _UNFIT.sub("-", words[word].lower()).strip("-._") or "x"
+    fit = _UNFIT.sub("-", words[word].lower())
+    return _IN_A_ROW.sub("-", fit).strip("-._") or "x"
 
 
 def _in_tag(word: str, words: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
 """An application's build configuration: defaults, what is refused, the image's name."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from boreas.domain.builds import BuildCache, BuildConfig, image_named, parse_build, plan_of
@@ -88,6 +88,8 @@ def test_a_plan_has_nothing_left_to_fill_in():
 
 
 @given(st.text(max_size=50), st.text(max_size=50), st.text(max_size=200))
+@example("0:.0", "a..b", "v1")
+@example("a._b", "x__y", "")
 def test_whatever_people_call_their_things_the_image_has_a_name(project, app, version):
     words = WORDS | {"project": project, "app": app, "application": app, "version": version}
 
