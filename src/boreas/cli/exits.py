@@ -28,6 +28,8 @@ class ExitCode(IntEnum):
     """What is live is not what was deployed."""
     UNSURE = 11
     """Nobody can say whether it is."""
+    DIFFERS = 12
+    """`boreas diff`: the server is not as the files say."""
     BUG = 70
     INTERRUPTED = 130
     TERMINATED = 143

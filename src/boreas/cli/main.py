@@ -26,7 +26,9 @@ VERBS: Final = {
     "login": "login",
     "logout": "logout",
     "apply": "apply",
+    "diff": "diff",
     "export": "export",
+    "schema": "schema",
     "plan": "plan",
     "deploy": "deploy",
     "watch": "watch",
@@ -103,7 +105,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 not signed in, 4 not found, 5 conflict, "
-    "6 no server, 7 rolled back, 8 cancelled, 9 timed out.",
+    "6 no server, 7 rolled back, 8 cancelled, 9 timed out, 12 differs.",
 )
 
 

@@ -1,7 +1,7 @@
 """What the command line remembers between calls: the server's address and one token per server.
 
 Kept in `config.toml` (mode 0600) in the user's configuration directory; written by `boreas login`.
-The environment is read by Typer (`envvar=`), never here.
+The environment is read by Typer (`envvar=`); here only the variables that project files name.
 """
 
 import json
@@ -34,6 +34,11 @@ class Remembered:
         """Signed out at `server`."""
         kept = {known: token for known, token in self.tokens.items() if known != server}
         return replace(self, tokens=kept)
+
+
+def variable(name: str) -> str | None:
+    """A variable of the environment that a project file names as the source of a secret."""
+    return os.environ.get(name)
 
 
 def config_path() -> Path:

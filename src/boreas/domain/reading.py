@@ -29,9 +29,19 @@ class Reader:
                 FieldError(field=at, problem=f"is {kind_of(document)}", mend="write an object")
             )
 
+    @property
+    def problems(self) -> list[FieldError]:
+        """What was noted; readers of what lies inside share it."""
+        return self._problems
+
+    @property
+    def whole_document(self) -> Mapping[str, Any]:
+        """Everything that was given; no key of it counts as known by that."""
+        return self._values
+
     def path(self, key: str) -> str:
-        """The full name of a key, as people see it in errors."""
-        return f"{self.at}.{key}" if self.at else key
+        """The full name of a key, as people see it in errors; of no key: of the whole."""
+        return f"{self.at}.{key}" if self.at and key else self.at or key
 
     def wrong(self, key: str, problem: str, mend: str = "") -> None:
         """Note that this field cannot be used."""
@@ -148,7 +158,7 @@ class Reader:
         for key in self._values:
             if key not in self._asked:
                 near = difflib.get_close_matches(str(key), self._asked, n=1)
-                known = ", ".join(f"`{name}`" for name in self._asked)
+                known = ", ".join(f"`{name}`" for name in dict.fromkeys(self._asked))
                 mend = f"did you mean `{near[0]}`?" if near else f"known here: {known}"
                 self.wrong(str(key), "is not known", mend)
 

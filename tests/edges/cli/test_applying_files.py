@@ -100,7 +100,7 @@ def test_only_what_differs_is_sent_and_shown(fleet: Any, boreas: Any, file: Path
 def test_a_dry_run_changes_nothing(fleet: Any, boreas: Any, file: Path) -> None:
     ran = boreas("apply", "-f", file, "--dry-run")
 
-    assert "+ project shop" in ran.err
+    assert "+ project shop" in ran.out
     assert fleet.changes() == []
 
 

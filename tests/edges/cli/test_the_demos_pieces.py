@@ -60,9 +60,9 @@ def test_the_projects_file_is_one_that_apply_takes(
 
     (project,) = read_projects(file)
 
-    names = [each.name for each in project.applications]
+    names = [each.name for each in project.items("applications")]
     assert names == ["settings", "web", "cache"][: 3 if image else 2]
-    assert len(project.environments[0].children) == 6
+    assert len(project.items("environments")[0].targets or ()) == 6
 
 
 @pytest.mark.parametrize("place", [0, 1])

@@ -14,6 +14,7 @@ PUBLIC = {
     ("POST", "/api/release/setup"),
     ("POST", "/api/release/login"),
     ("GET", "/api/release/schemas/workflow.json"),
+    ("GET", "/api/release/schemas/project.json"),
     ("GET", "/api/release/oidc"),
     ("GET", "/api/release/oidc/login"),
     ("GET", "/api/release/oidc/callback"),

@@ -10,49 +10,47 @@ from boreas.cli.verbs import Session, new_app, verb
 
 app = new_app()
 
+FileOption = Annotated[Path, typer.Option("--file", "-f", metavar="FILE|DIR", help="The files.")]
+PruneOption = Annotated[
+    bool,
+    typer.Option(
+        "--prune", help="Delete what is missing in a list that the files speak of (not versions)."
+    ),
+]
+UpdateSecretsOption = Annotated[
+    bool,
+    typer.Option("--update-secrets", help="Send the values of secrets that are there already."),
+]
+
 
 @app.command()
 @verb
 async def apply(
     session: Session,
-    file: Annotated[Path, typer.Option("--file", "-f", metavar="FILE|DIR", help="What to apply.")],
+    file: FileOption,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print the difference; change nothing.")
     ] = False,
-    prune: Annotated[
-        bool,
-        typer.Option("--prune", help="Delete what the files do not name (never versions)."),
-    ] = False,
+    prune: PruneOption = False,
+    update_secrets: UpdateSecretsOption = False,
 ) -> None:
     """Create and update projects by name from YAML files; prints what differs."""
-    from boreas.cli.manifests.applying import Applier
-    from boreas.cli.manifests.differences import Change, Deed
-    from boreas.cli.manifests.documents import read_projects
+    from boreas.cli.manifests.differences import Deed
+    from boreas.cli.manifests.runs import as_document, compared, said, show_difference
 
-    done: list[tuple[str, Change]] = []
-    for wanted in read_projects(file):
-        applier = Applier(session.client, wanted, prune=prune)
-        changes = await applier.changes()
-        for change in changes:
-            for line in change.lines():
-                session.out.say(line)
+    done = []
+    async for each in compared(session.client, file, prune=prune, update_secrets=update_secrets):
+        done.append(each)
         if not dry_run:
-            await applier.apply(changes)
-        done += [(wanted.name, change) for change in changes]
-    session.out.result(
-        {
-            "applied": not dry_run,
-            "changes": [{"project": name, **change.document()} for name, change in done],
-        },
-        summary(len(done), dry_run=dry_run),
-    )
-    if dry_run and any(change.deed is Deed.CLASH for _, change in done):
-        raise typer.Exit(ExitCode.CONFLICT)
-
-
-def summary(count: int, *, dry_run: bool) -> str:
-    """How many things differ, and what became of that."""
-    if count == 0:
-        return "Nothing differs."
-    things = "1 thing" if count == 1 else f"{count} things"
-    return f"{things} would change." if dry_run else f"{things} changed."
+            for line in (line for change in each.changes for line in change.lines()):
+                session.out.say(line)
+            await each.applier.apply(each.changes)
+            for line in each.applier.kept:
+                session.out.say(line)
+    if dry_run:
+        show_difference(session.out, done)
+        if any(change.deed is Deed.CLASH for each in done for change in each.changes):
+            raise typer.Exit(ExitCode.CONFLICT)
+        return
+    count = sum(len(each.differences) for each in done)
+    session.out.result(as_document(done, applied=True), said(count, applied=True))

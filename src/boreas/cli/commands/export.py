@@ -25,10 +25,8 @@ async def export(
         bool, typer.Option("--versions/--no-versions", help="With versions.")
     ] = True,
 ) -> None:
-    """Write projects as YAML."""
-    import yaml
-
-    from boreas.cli.manifests.exporting import project_document
+    """Write projects as YAML; secrets without their values."""
+    from boreas.cli.manifests.exporting import as_text, project_document
 
     if project is None:
         found = await session.client.listed(f"{names.RELEASE}/projects")
@@ -37,7 +35,7 @@ async def export(
     documents = [
         await project_document(session.client, each, with_versions=versions) for each in found
     ]
-    text = yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True)
+    text = as_text(documents, server=session.client.server)
     if file is not None and str(file) != "-":
         file.write_text(text)
         session.out.say(f"{file}: {len(documents)} projects")

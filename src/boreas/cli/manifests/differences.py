@@ -8,10 +8,9 @@ from typing import Any
 
 from boreas.cli.client import Json
 from boreas.cli.manifests.documents import Item
+from boreas.domain.manifests.sources import Source
 
 MISSING = "(not set)"
-NESTED = ("health_check", "approval_policy", "git", "artifacts", "config")
-"""The server fills in defaults here: only what the file says is compared."""
 
 
 class Deed(StrEnum):
@@ -22,6 +21,22 @@ class Deed(StrEnum):
     DELETE = "delete"
     CLASH = "clash"
     """It would have to change, and can never change."""
+    KEEP = "keep"
+    """Nothing, although no file names it; the details say why. No difference."""
+
+
+MARKS = {Deed.CREATE: "+", Deed.UPDATE: "~", Deed.DELETE: "-", Deed.CLASH: "!", Deed.KEEP: "="}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """A secret that a change has to send; `part` is its name in the request."""
+
+    part: str
+    source: Source | None
+    at: str
+    """The field of the item that names the source, for complaints."""
+    has_lines: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +50,21 @@ class Change:
     existing: Json | None = None
     details: tuple[str, ...] = ()
     inside: str = ""
-    """The environment of a target."""
+    """The environment of a target, the application or environment of variables."""
     fields: Mapping[str, Any] = field(default_factory=dict)
+    needs: tuple[Need, ...] = ()
+    mend: str = ""
+    """Of a clash."""
+
+    @property
+    def is_difference(self) -> bool:
+        """Is something not as the files say?"""
+        return self.deed is not Deed.KEEP
 
     def lines(self) -> Iterator[str]:
         """The change for people."""
-        mark = {Deed.CREATE: "+", Deed.UPDATE: "~", Deed.DELETE: "-", Deed.CLASH: "!"}[self.deed]
         where = f" in {self.inside}" if self.inside else ""
-        yield f"{mark} {self.noun} {self.name}{where}"
+        yield f"{MARKS[self.deed]} {self.noun} {self.name}{where}"
         yield from (f"    {each}" for each in self.details)
 
     def document(self) -> dict[str, Any]:
@@ -56,66 +78,35 @@ class Change:
         }
 
 
-def compare(
-    noun: str, wanted: Sequence[Item], present: Sequence[Json], *, prune: bool, inside: str = ""
-) -> Iterator[Change]:
-    """The changes that bring what is present to what is wanted."""
-    by_name = {str(each["name"]): each for each in present}
-    for item in wanted:
-        existing = by_name.get(item.name)
-        if existing is None:
-            yield Change(
-                deed=Deed.CREATE,
-                noun=noun,
-                name=item.name,
-                item=item,
-                inside=inside,
-                fields=item.fields,
-            )
-        elif changed := changed_fields(item.fields, existing):
-            yield Change(
-                deed=Deed.UPDATE,
-                noun=noun,
-                name=item.name,
-                item=item,
-                existing=existing,
-                details=tuple(changed.values()),
-                inside=inside,
-                fields={name: item.fields[name] for name in changed},
-            )
-    if prune:
-        names = {item.name for item in wanted}
-        for name, existing in by_name.items():
-            if name not in names:
-                yield Change(
-                    deed=Deed.DELETE, noun=noun, name=name, existing=existing, inside=inside
-                )
-
-
-def changed_fields(wanted: Mapping[str, Any], existing: Json) -> dict[str, str]:
+def differing(wanted: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, str]:
     """Which given fields differ, each with its line `field: old -> new`."""
     return {
-        name: f"{name}: {_short(existing.get(name))} -> {_short(value)}"
+        name: f"{name}: {short(written.get(name))} -> {short(value)}"
         for name, value in wanted.items()
-        if not _same(value, existing.get(name), lenient=name in NESTED)
+        if not is_same(value, written.get(name))
     }
 
 
-def _same(wanted: Any, existing: Any, *, lenient: bool) -> bool:
-    if isinstance(wanted, Mapping) and isinstance(existing, Mapping):
-        names = set(wanted) if lenient else set(wanted) | set(existing)
-        return all(_same(wanted.get(name), existing.get(name), lenient=lenient) for name in names)
-    if isinstance(wanted, list) and isinstance(existing, list):
-        pairs = zip(wanted, existing, strict=False)
-        return len(wanted) == len(existing) and all(
-            _same(one, other, lenient=lenient) for one, other in pairs
-        )
-    return bool(wanted == existing) or (not wanted and existing in (None, "", {}, []))
+def is_same(wanted: Any, existing: Any) -> bool:
+    """Equal, or both say nothing."""
+    return bool(wanted == existing) or (is_nothing(wanted) and is_nothing(existing))
 
 
-def _short(value: Any) -> str:
-    if value is None or value == "":
+def is_nothing(value: Any) -> bool:
+    """Left out, null and empty are the same to a file."""
+    return value is None or value in ("", {}, [], ())
+
+
+def short(value: Any) -> str:
+    """A value in one line."""
+    if is_nothing(value):
         return MISSING
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     text = " ".join(text.split())
     return text if len(text) <= 200 else text[:200] + "..."
+
+
+def missing_names(wanted: Sequence[Item], present: Sequence[str]) -> list[str]:
+    """What is there and no file names."""
+    named = {item.name for item in wanted}
+    return [name for name in present if name not in named]

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from boreas.domain.deployments import Deployment, Task
 from boreas.domain.ids import ProjectId, TaskId
+from boreas.domain.manifests.schema import SCHEMA as PROJECT_SCHEMA
 from boreas.domain.workflow import TaskRequest
 from boreas.domain.workflows.schema import SCHEMA
 from boreas.engine import conditions
@@ -117,6 +118,12 @@ class WorkflowPreview(View):
 async def show_workflow_schema() -> Response:
     """The JSON Schema of templates, for editors."""
     return Response(json.dumps(SCHEMA, indent=2), media_type="application/schema+json")
+
+
+@router.get("/schemas/project.json", response_model=None, dependencies=[Public])
+async def show_project_schema() -> Response:
+    """The JSON Schema of project files (`boreas apply`), for editors."""
+    return Response(json.dumps(PROJECT_SCHEMA, indent=2), media_type="application/schema+json")
 
 
 @router.post("/projects/{project_id}/workflows/preview")
