@@ -116,6 +116,13 @@ class FakeServer:
             return web.json_response(self.with_id(kind.split("/")[-1]))
         if request.method == "POST":
             return web.json_response(self.add(place, **body), status=201)
+        if request.method == "PUT" and last == "variables":
+            self.objects[place] = [as_variable(each) for each in body["items"]]
+            return web.json_response({"items": self.objects[place]})
+        if request.method == "PUT" and last == "order":
+            items = self.objects[kind]
+            items.sort(key=lambda each: body["target_ids"].index(each["id"]))
+            return web.json_response({"items": items})
         if found is None:
             return problem(404, {"detail": "there is nothing here"})
         if request.method == "DELETE":
@@ -128,7 +135,7 @@ class FakeServer:
 
     def with_id(self, wanted: str) -> Json | None:
         everything = (each for items in self.objects.values() for each in items)
-        return next((each for each in everything if each["id"] == wanted), None)
+        return next((each for each in everything if each.get("id") == wanted), None)
 
     def page(self, request: web.Request, items: list[Json]) -> Json:
         start = int(request.query.get("cursor", 0))
@@ -181,6 +188,12 @@ class FakeServer:
                 topic = json.loads(message.data)["topic"]
                 await socket.send_json({"type": "snapshot", "topic": topic, "v": 1})
         return socket
+
+
+def as_variable(item: Json) -> Json:
+    """A variable as a server shows it: a secret one without its value."""
+    secret = bool(item.get("secret"))
+    return {"name": item["name"], "value": None if secret else item["value"], "secret": secret}
 
 
 def problem(status: int, fields: Json) -> web.Response:
