@@ -116,13 +116,8 @@ class FakeServer:
             return web.json_response(self.with_id(kind.split("/")[-1]))
         if request.method == "POST":
             return web.json_response(self.add(place, **body), status=201)
-        if request.method == "PUT" and last == "variables":
-            self.objects[place] = [as_variable(each) for each in body["items"]]
-            return web.json_response({"items": self.objects[place]})
-        if request.method == "PUT" and last == "order":
-            items = self.objects[kind]
-            items.sort(key=lambda each: body["target_ids"].index(each["id"]))
-            return web.json_response({"items": items})
+        if request.method == "PUT" and last in ("variables", "order"):
+            return self.list_at(kind, last, body)
         if found is None:
             return problem(404, {"detail": "there is nothing here"})
         if request.method == "DELETE":
@@ -132,6 +127,15 @@ class FakeServer:
             return web.Response(status=204)
         found.update(body)
         return web.json_response(found)
+
+    def list_at(self, kind: str, last: str, body: Json) -> web.Response:
+        if last == "variables":
+            items = [as_variable(each) for each in body["items"]]
+            self.objects[f"{kind}/{last}"] = items
+        else:
+            items = self.objects[kind]
+            items.sort(key=lambda each: body["target_ids"].index(each["id"]))
+        return web.json_response({"items": items})
 
     def with_id(self, wanted: str) -> Json | None:
         everything = (each for items in self.objects.values() for each in items)
