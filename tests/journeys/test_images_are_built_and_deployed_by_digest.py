@@ -251,3 +251,22 @@ def test_one_goes_back_to_the_digest_that_was_built(
 
     whole.until_status(back, "rolled_back", "success", at_most=60)
     assert running_image(engine).endswith("@" + images[0]["digest"])
+
+
+def test_a_build_waits_for_its_builder_and_says_for_whom(whole: Installation, shop: Shop) -> None:
+    version = shop.version("later", "x")
+    whole.agents[0].stop()
+    until(lambda: not whole.online(), at_most=30)
+    build = shop.build(version)
+    assert build["builder"] == "builder n1"
+    until(
+        lambda: (
+            "agent n1, which is offline"
+            in str(whole.deployment(build["deployment_id"])["waitingFor"])
+        ),
+        at_most=20,
+    )
+
+    whole.agents[0].start()
+
+    assert shop.until(build["id"], "success", "failed")["status"] == "success"
