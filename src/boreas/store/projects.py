@@ -22,6 +22,7 @@ from boreas.store.members import seen_projects
 from boreas.store.nouns import SqlNoun
 from boreas.store.paging import USUAL_PER_PAGE, Page
 from boreas.store.plain_reads import rows
+from boreas.store.release_tables import observations
 from boreas.store.secrets import SqlSecrets
 from boreas.store.unit import Unit
 
@@ -83,6 +84,9 @@ class SqlApplications(SqlNoun[Application]):
         await usage.refuse_if_active(self._connection, "application", usage.of_application(key))
         live = tables.live_records
         await self._connection.execute(delete(live).where(live.c.application_id == key))
+        await self._connection.execute(
+            delete(observations).where(observations.c.application_id == key)
+        )
         await super().remove(key)
 
 
@@ -192,10 +196,11 @@ class SqlVersions(SqlNoun[Version]):
 
 
 async def forget_live_in(unit: Unit, of_targets: ColumnElement[bool]) -> None:
-    """What was known to be live on these targets."""
+    """What was known to be live on these targets, and what was seen there."""
     live, targets = tables.live_records, tables.targets
     gone = select(targets.c.id).where(of_targets)
     await unit.connection.execute(delete(live).where(live.c.target_id.in_(gone)))
+    await unit.connection.execute(delete(observations).where(observations.c.target_id.in_(gone)))
 
 
 async def forget_promises(unit: Unit, of_deployments: ColumnElement[bool]) -> None:
