@@ -12,6 +12,8 @@ from boreas.drivers import git_commands as commands
 
 _SECONDS = 50.0
 MOST_FILES = 500
+# 1: something is changed.
+_REFRESHED = (0, 1)
 
 
 async def changed_files(bench: Workbench, checkout: Path, commit: str) -> tuple[str, ...] | None:
@@ -21,6 +23,8 @@ async def changed_files(bench: Workbench, checkout: Path, commit: str) -> tuple[
         return None
     env = _environment(bench, commit)
     index = Path(env["GIT_INDEX_FILE"])
+    # Left by a git that was stopped; looks and orders of one scope never overlap.
+    index.with_name(f"{index.name}.lock").unlink(missing_ok=True)
     if not index.exists():
         index.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         for older in index.parent.iterdir():
@@ -29,7 +33,9 @@ async def changed_files(bench: Workbench, checkout: Path, commit: str) -> tuple[
         if (await bench.probe(read, at_most=_SECONDS, env=env))[0] != 0:
             return None
     refresh = commands.refresh_index(mirror, checkout)
-    await bench.probe(refresh, at_most=_SECONDS, env=env)  # ends with 1 when something is changed
+    code, _ = await bench.probe(refresh, at_most=_SECONDS, env=env)
+    if code not in _REFRESHED:
+        return None
     code, output = await bench.probe(
         commands.changed(mirror, checkout, commit), at_most=_SECONDS, env=env
     )

@@ -468,6 +468,71 @@ async def test_observe_says_the_commit_and_notices_a_foreign_hand(
     assert (seen["commit"], seen["certain"]) == (first, False)
 
 
+async def test_a_look_names_tracked_files_that_somebody_changed(
+    driver, scope, origin, release, path
+):
+    commit = origin.commit("v1", page="one", other="two")
+    body = release("v1", commit)
+    await driver.activate(scope.bench(body))
+    assert (await driver.observe(scope.bench(body))).result["changed_files"] == ()
+
+    current = path / "current"
+    (current / "page").write_text("ONE")
+    (current / "other").unlink()
+    (current / "a-cache").write_text("not git's business")
+    seen = (await driver.observe(scope.bench(body))).result
+    assert seen["changed_files"] == ("other", "page")
+
+    again = release("v1", commit)
+    await driver.activate(scope.bench(again))
+    assert (await driver.observe(scope.bench(again))).result["changed_files"] == ()
+    assert ((current / "page").read_text(), (current / "other").read_text()) == ("one", "two")
+    assert (current / "a-cache").exists()
+
+
+async def test_a_look_that_was_stopped_leaves_nothing_in_the_way_of_the_next(
+    driver, scope, origin, release
+):
+    commit = origin.commit("v1", page="one")
+    body = release("v1", commit)
+    await driver.activate(scope.bench(body))
+    looks = scope.directory / "looks"
+    looks.mkdir()
+    (looks / f"{commit}.lock").touch()
+
+    assert (await driver.observe(scope.bench(body))).result["changed_files"] == ()
+
+
+async def test_a_look_does_not_believe_the_checkout_s_own_git_file(
+    driver, scope, origin, release, path, tmp_path
+):
+    body = release("v1", origin.commit("v1", page="one"))
+    await driver.activate(scope.bench(body))
+    hostile = tmp_path / "hostile"
+    Origin(hostile)
+    proof = tmp_path / "proof"
+    settings = f'[core]\n\tfsmonitor = "touch {proof}"\n'
+    (hostile / ".git" / "config").write_text(settings)
+    (path / "current" / ".git").write_text(f"gitdir: {hostile}/.git\n")
+    (path / "current" / "page").write_text("changed")
+
+    seen = (await driver.observe(scope.bench(body))).result
+
+    assert seen["changed_files"] == ("page",)
+    assert not proof.exists()
+
+
+async def test_what_post_deploy_writes_is_recorded_and_not_a_change(
+    driver, scope, origin, release, path
+):
+    body = release("v1", origin.commit("v1", page="one"), post_deploy="echo mine > page")
+    await driver.activate(scope.bench(body))
+
+    seen = (await driver.observe(scope.bench(body))).result
+
+    assert (seen["changed_files"], seen["recorded"]["changed_files"]) == (("page",), ["page"])
+
+
 async def test_two_targets_of_one_machine_are_kept_apart_by_their_names(
     driver, scope, origin, release, path
 ):

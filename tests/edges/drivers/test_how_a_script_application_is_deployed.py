@@ -4,6 +4,7 @@ import pytest
 
 from boreas.domain.errors import CommandLost
 from boreas.domain.orders import HealthCheck, ProbeKind
+from boreas.domain.secrets import SecretRef
 from boreas.drivers.script import ScriptDriver
 from boreas.kit.clock import SystemClock
 from boreas.testing.workbench import KilledHere, a_release
@@ -145,6 +146,37 @@ async def test_observe_says_which_version_is_live(driver, scope):
     seen = (await driver.observe(scope.bench(None))).result
 
     assert seen == {"release_id": "rel_v1", "version": "v1", "certain": True}
+
+
+async def test_a_look_asks_the_check_script_once(driver, scope):
+    body = a_release("v1", spec=scripts(deploy="true", check="echo too hot; exit 3"))
+    await driver.activate(scope.bench(body))
+
+    seen = (await driver.observe(scope.bench(body))).result
+
+    told = "the `check` script ended with exit code 3, too hot"
+    assert (seen["healthy"], seen["health_reason"]) == (False, told)
+
+
+async def test_a_look_asks_the_health_check_once(driver, scope, page):
+    url = f"http://127.0.0.1:{page.server_port}/"
+    check = HealthCheck(type=ProbeKind.HTTP, url=url)
+    body = a_release("v1", health_check=check)
+    assert (await driver.observe(scope.bench(body))).result["healthy"] is True
+    page.answer = (500, b"", {})
+    seen = (await driver.observe(scope.bench(body))).result
+    assert (seen["healthy"], seen["health_reason"]) == (False, "HTTP 500")
+    assert len(page.asked) == 2
+
+
+async def test_a_look_runs_no_command_that_is_to_get_secrets(driver, scope):
+    body = a_release("v1", spec=scripts(deploy="true", check="touch asked; false"))
+    bench = scope.bench(body, secret_variables={"TOKEN": SecretRef(owner_id="v", revision=1)})
+
+    seen = (await driver.observe(bench)).result
+
+    assert seen["healthy"] is None
+    assert not (bench.release_dir / "asked").exists()
 
 
 async def test_a_failed_deploy_leaves_it_uncertain_what_is_live(driver, scope):
