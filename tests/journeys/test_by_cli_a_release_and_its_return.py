@@ -13,7 +13,7 @@ def test_two_applications_go_out_to_six_nodes_and_come_back(
     cli: Cli, live: Live, tmp_path: Path
 ) -> None:
     file = write_shop(tmp_path / "shop.yaml", live, "v1", "v2", "v3")
-    assert "+ application web" in cli.run("apply", "-f", file, "--dry-run").stderr
+    assert "+ application web" in cli.good("apply", "-f", file, "--dry-run")
     assert cli.document("projects", "list") in ([], {"items": [], "next_cursor": None})
     cli.good("apply", "-f", file)
     assert cli.document("apply", "-f", file)["changes"] == []

@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from boreas.domain.manifests import schema as project_schema
+
 TEMPLATE = """\
 # How the shop goes out.
 variables: {NOTIFY: team}
@@ -159,6 +161,13 @@ async def test_the_schema_is_shown_to_anybody(anybody):
 
     assert answer.status_code == 200
     assert answer.json()["title"] == "Boreas workflow template"
+
+
+async def test_the_schema_of_project_files_is_shown_to_anybody(anybody):
+    answer = await anybody.get(project_schema.PATH)
+
+    assert answer.status_code == 200
+    assert answer.json() == project_schema.SCHEMA
 
 
 # --- preview -------------------------------------------------------------------------------------
