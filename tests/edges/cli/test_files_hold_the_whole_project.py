@@ -250,3 +250,27 @@ def test_a_template_beside_the_project_is_no_project(
 
     assert deeds(ran) == [("create", "project", "shop"), ("create", "workflow", "release")]
     assert main(["diff", "-f", str(directory)]) == 0
+
+
+def test_a_global_credential_that_an_own_one_hides_comes_out_and_goes_in_again(
+    shop: Any, boreas: Any, tmp_path: Path
+) -> None:
+    project = shop.objects["projects"][0]["id"]
+    shop.add("credentials", name="forge", type="ssh", scope="project", project_id=project)
+    hidden = shop.add("credentials", name="forge", type="ssh", scope="global", project_id=None)
+    (web, _) = shop.objects[f"projects/{project}/applications"]
+    spec = {"repository": "https://x.org/a", "path": "/srv/a", "git_credential_id": hidden["id"]}
+    web.update(driver="git_pull", spec=spec)
+    shop.objects[f"projects/{project}/applications"].remove(
+        shop.objects[f"projects/{project}/applications"][1]
+    )
+    for place in ("projects/" + project, f"applications/{web['id']}"):
+        shop.objects[f"{place}/variables"] = []
+    file = tmp_path / "out.yaml"
+
+    assert boreas("export", "shop", "-f", file).code == 0
+
+    written = yaml.safe_load(file.read_text())
+    assert written["applications"][0]["spec"]["git_credential"] == "global:forge"
+    assert [it.get("scope", "project") for it in written["credentials"]] == ["project", "global"]
+    assert boreas("diff", "-f", file, "--prune").code == 0

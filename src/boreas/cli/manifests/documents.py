@@ -196,11 +196,12 @@ def _with_text(item: Item, wrong: list[FieldError]) -> Item:
 def _repeated(project: WantedProject) -> Iterator[FieldError]:
     """What two files of one project name; inside one file the reader says so."""
     for items in project.lists.values():
-        seen: set[str] = set()
+        seen: set[tuple[str, bool]] = set()
         for item in items:
-            if item.name in seen:
+            known_as = (item.name, item.fields.get("scope") == "global")
+            if known_as in seen:
                 told = FieldError(
                     field="name", problem=f"{item.name!r} is there twice", mend="keep one of them"
                 )
                 yield item.complaint(told)
-            seen.add(item.name)
+            seen.add(known_as)

@@ -221,10 +221,11 @@ def _inner(reader: Reader, at: str, entry: object) -> Reader:
 
 
 def _repeated(entries: Iterable[object], identity: str) -> Iterable[int]:
-    seen: set[str] = set()
+    """A global credential may have the name of a project's own."""
+    seen: set[tuple[str, bool]] = set()
     for place, entry in enumerate(entries):
         name = entry.get(identity) if isinstance(entry, dict) else None
-        if isinstance(name, str) and name in seen:
-            yield place
-        if isinstance(name, str):
-            seen.add(name)
+        if isinstance(entry, dict) and isinstance(name, str):
+            if (name, entry.get("scope") == "global") in seen:
+                yield place
+            seen.add((name, entry.get("scope") == "global"))
