@@ -222,9 +222,10 @@ def with_tasks(
     """The deployment with these tasks added, laid out with all their executions."""
     tasks: list[Task] = list(deployment.tasks)
     executions: list[Execution] = list(deployment.executions)
+    builds = sum(it.kind is ExecutionKind.BUILD for it in executions)
     for index, wanted in enumerate(requests):
-        builds = sum(it.kind is ExecutionKind.BUILD for it in executions)
         task, rows = _Layout(deployment, ground, now, index, builds).of(wanted)
+        builds += sum(it.kind is ExecutionKind.BUILD for it in rows)
         tasks.append(task)
         for row in rows:
             ordinal = first_ordinal + len(executions) - len(deployment.executions)

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+import boreas
 from boreas import __main__ as door
 
 
@@ -27,6 +28,8 @@ def test_help_and_version_import_nothing_heavy() -> None:
 def test_without_the_extra_the_server_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # Importing it again would leave the new module in the package, for all later tests.
+    monkeypatch.setattr(boreas, "server", getattr(boreas, "server", None), raising=False)
     for name in [name for name in sys.modules if name.startswith("boreas.server")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "uvloop", None)
