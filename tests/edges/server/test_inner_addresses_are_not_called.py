@@ -16,7 +16,7 @@ from boreas.domain.errors import InvalidInput
 from boreas.domain.inner_addresses import is_inner
 from boreas.domain.orders import GitRef
 from boreas.kit.clock import SystemClock
-from boreas.server.git_refs import LsRemote
+from boreas.server.git_refs import LsRemote, pin_of
 from boreas.server.outbound import Outbound
 from boreas.server.settings import parse
 
@@ -70,7 +70,7 @@ async def test_no_address_of_the_public_list_is_called(monkeypatch: pytest.Monke
     called = []
 
     async def note(git: LsRemote, repository: str, *_: object) -> str:
-        called.append(await git._pinned(repository))
+        called.append(await pin_of(git._outbound, repository))
         return ""
 
     monkeypatch.setattr(LsRemote, "_run", note)
