@@ -21,7 +21,7 @@ from pydantic.alias_generators import to_camel
 from schemathesis import GenerationMode
 from tests.support.installation import Installation
 
-EXAMPLES = 8
+EXAMPLES = 4
 # Live streams answer for ever; they have tests of their own.
 ENDLESS = re.compile(r"/stream$")
 

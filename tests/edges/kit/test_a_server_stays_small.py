@@ -20,7 +20,7 @@ def test_it_loads_neither_an_orm_nor_another_pydantic_nor_colours() -> None:
     loaded = set(said.split())
 
     assert "sqlalchemy.ext.asyncio.engine" in loaded
-    for name in ("sqlalchemy.orm", "pydantic.v1.main", "pygments", "rich", "alembic"):
+    for name in ("sqlalchemy.orm", "pydantic.v1.main", "pygments", "rich", "alembic", "aiohttp"):
         assert name not in loaded, name
 
 

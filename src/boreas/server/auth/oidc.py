@@ -14,8 +14,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
-import aiohttp
-
 from boreas.domain.errors import Unauthenticated, Unavailable
 from boreas.kit.clock import Clock
 from boreas.kit.ids import new_secret
@@ -30,7 +28,7 @@ ALGORITHMS: Final = (
 REMEMBERED_FOR: Final = timedelta(minutes=10)
 LEEWAY_SECONDS: Final = 60
 LONGEST_ANSWER: Final = 1024 * 1024
-_PATIENCE: Final = aiohttp.ClientTimeout(total=10)
+_PATIENCE_SECONDS: Final = 10.0
 
 
 class SignInRefused(Unauthenticated):
@@ -185,14 +183,17 @@ class Provider:
         return await self._asked("POST", url, form)
 
     async def _asked(self, method: str, url: str, form: Mapping[str, str] | None) -> dict[str, Any]:
+        import aiohttp  # twenty megabytes that a server without a provider does not need
+
         headers = {}
         if form is not None:
             # Both parts are form-encoded first (RFC 6749, 2.3.1).
             known_by = quote(self._settings.client_id), quote(self._settings.client_secret)
             headers["Authorization"] = aiohttp.encode_basic_auth(*known_by)
+        patience = aiohttp.ClientTimeout(total=_PATIENCE_SECONDS)
         try:
             async with (
-                aiohttp.ClientSession(timeout=_PATIENCE) as http,
+                aiohttp.ClientSession(timeout=patience) as http,
                 http.request(
                     method, url, data=form, headers=headers, allow_redirects=False
                 ) as answer,
