@@ -25,8 +25,8 @@ from boreas.server.auth.callers import Caller
 from boreas.server.build_plans import build_site, builders, is_built, with_image_or_build
 from boreas.server.condition_facts import facts_about, facts_of_application
 from boreas.server.deployment_bodies import ApplicationNames, ids_by_name
-from boreas.server.deployment_views import Names
 from boreas.server.named_credentials import credentials_for
+from boreas.server.task_views import Names
 from boreas.server.variables import Levels, read_levels
 from boreas.store import SqlTransaction as Transaction
 
@@ -104,23 +104,8 @@ async def freeze(
     targets = tuple(await tx.targets.all(within=site.environment.id))
     applications = [it for it in site.applications if it.id in set(chosen)]
     levels = await read_levels(tx, site.project, site.environment, [it.id for it in applications])
-    of_tasks = deploy_variables(tasks or ())
-    uses = {it.id: await credentials_for(tx, it, site.version) for it in applications}
-    bare = (
-        replace(
-            release_of(it, site.version, deployment_id, levels),
-            task_variables=of_tasks.get(it.id, {}),
-            credentials=uses[it.id],
-        )
-        for it in applications
-    )
-    releases = tuple(bare)
-    if any(is_built(it) for it in applications):
-        made = await build_site(tx, site.project, site.version)
-        each = zip(applications, releases, strict=True)
-        releases = tuple(
-            [await with_image_or_build(tx, made, it, body, anew=anew) for it, body in each]
-        )
+    bare = await _bare_releases(tx, site, applications, deployment_id, levels, tasks or ())
+    releases = await _with_images(tx, site, applications, bare, anew=anew)
     building = any(it.build is not None for it in releases)
     builders_here = await builders(tx, site.project, site.environment.id) if building else ()
     agents = await _agents(tx, (*targets, *builders_here))
@@ -154,6 +139,43 @@ async def freeze(
             agents={id_: it.name for id_, it in agents.items()},
         ),
     )
+
+
+async def _bare_releases(
+    tx: Transaction,
+    site: Site,
+    applications: Sequence[Application],
+    deployment_id: DeploymentId,
+    levels: Levels,
+    tasks: Sequence[TaskRequest],
+) -> Sequence[ReleaseBody]:
+    """Each application as it is now, with what its deploy task says and its credentials."""
+    of_tasks = deploy_variables(tasks)
+    uses = {it.id: await credentials_for(tx, it, site.version) for it in applications}
+    return [
+        replace(
+            release_of(it, site.version, deployment_id, levels),
+            task_variables=of_tasks.get(it.id, {}),
+            credentials=uses[it.id],
+        )
+        for it in applications
+    ]
+
+
+async def _with_images(
+    tx: Transaction,
+    site: Site,
+    applications: Sequence[Application],
+    releases: Sequence[ReleaseBody],
+    *,
+    anew: bool,
+) -> tuple[ReleaseBody, ...]:
+    """The same releases with the images that Boreas has built, or is to build."""
+    if not any(is_built(it) for it in applications):
+        return tuple(releases)
+    made = await build_site(tx, site.project, site.version)
+    each = zip(applications, releases, strict=True)
+    return tuple([await with_image_or_build(tx, made, it, body, anew=anew) for it, body in each])
 
 
 def facts_of(

@@ -13,9 +13,10 @@ from boreas.domain.deployments import Deployment, Execution, Task
 from boreas.domain.errors import NotFound
 from boreas.domain.ids import DeploymentId
 from boreas.engine.explain import blocked_words
-from boreas.server.deployment_views import Names, deployment_view, task_view
+from boreas.server.deployment_views import deployment_view
 from boreas.server.services import ServiceBundle
 from boreas.server.showing import load, names_for, releases_of
+from boreas.server.task_views import Names, task_view
 from boreas.server.variable_views import snapshot_views
 
 MOST_PICTURES: Final = 64

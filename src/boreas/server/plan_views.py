@@ -9,9 +9,9 @@ from boreas.engine.explain import describe_plan
 from boreas.engine.plan import Ground
 from boreas.engine.preview import PlanPreview
 from boreas.server.bodies import V1View
-from boreas.server.deployment_views import Names
 from boreas.server.plan_inputs import InputChangeView, RefusalView
 from boreas.server.strategy_bodies import strategy_view
+from boreas.server.task_views import Names
 
 
 class RoundView(V1View):

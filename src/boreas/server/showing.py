@@ -13,12 +13,11 @@ from boreas.logs.pages import Window
 from boreas.server.deployment_views import (
     DeploymentDetailView,
     DeploymentView,
-    Names,
-    TaskView,
     deployment_view,
     detail_view,
 )
 from boreas.server.services import ServiceBundle
+from boreas.server.task_views import Names, TaskView
 from boreas.store import SqlTransaction as Transaction
 
 T = TypeVar("T", Task, TaskView)

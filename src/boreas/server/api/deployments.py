@@ -20,7 +20,6 @@ from boreas.server.deployment_views import (
     DeploymentDetailView,
     DeploymentView,
     EventView,
-    Names,
     ReasonView,
     detail_view,
     event_view,
@@ -32,6 +31,7 @@ from boreas.server.plan_views import PlanView, plan_view
 from boreas.server.promotion import enforce
 from boreas.server.services import ServiceBundle, Services
 from boreas.server.showing import load, shown, shown_list
+from boreas.server.task_views import Names
 from boreas.server.wishes import announce
 from boreas.store import SqlTransaction as Transaction
 from boreas.store.history import Wanted

@@ -27,10 +27,10 @@ from boreas.server.deployment_bodies import (
     new_task_request,
     placed_task_request,
 )
-from boreas.server.deployment_views import Names, TaskView, task_view
 from boreas.server.ground import ground_of
 from boreas.server.services import ServiceBundle, Services
 from boreas.server.showing import load, named_task, names_for, shown
+from boreas.server.task_views import Names, TaskView, task_view
 from boreas.server.wishes import Act, WishWithGround, grant_in, grant_with_ground
 from boreas.store import SqlTransaction as Transaction
 

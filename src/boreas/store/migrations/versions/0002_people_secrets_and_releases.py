@@ -119,6 +119,9 @@ def _secrets() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_credential_uses_credential", "credential_uses", ["credential_id", "id"])
+
+
+def _variables() -> None:
     op.create_table(
         "variables",
         sa.Column("id", WORD, nullable=False),
@@ -233,7 +236,6 @@ def _observations() -> None:
         sa.PrimaryKeyConstraint("application_id", "target_id", name="pk_observations"),
     )
     op.create_index("ix_observations_environment_id", "observations", ["environment_id"])
-    # ### end Alembic commands ###
 
 
-TABLES = (_people, _secrets, _builds, _workflows, _observations)
+TABLES = (_people, _secrets, _variables, _builds, _workflows, _observations)
