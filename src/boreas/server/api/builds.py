@@ -22,8 +22,8 @@ from boreas.engine import people
 from boreas.engine.plan import DeploymentRequest, build_of, lay_out
 from boreas.server.api.logs import (
     OUR_PAGE,
+    AskedWindow,
     LastEventId,
-    Lines,
     TaskLogView,
     Wanted,
     show_task_log,
@@ -283,16 +283,11 @@ async def show_build_log(
     caller: LogReader,
     services: Services,
     wanted: Wanted,
-    tail: Lines = None,
-    limit: Lines = None,
-    before: Annotated[int | None, Query(ge=0)] = None,
-    after: Annotated[int | None, Query(ge=0)] = None,
+    window: AskedWindow,
 ) -> TaskLogView:
     """The newest lines, or those before or after a number."""
-    async with services.store.reading() as tx:
-        build = await tx.builds.get(build_id)
-    place = build.deployment_id, build.execution.task_id
-    return await show_task_log(*place, caller, services, wanted, tail, limit, before, after)
+    place = await _place_of_log(services, build_id)
+    return await show_task_log(*place, caller, services, wanted, window)
 
 
 @router.get("/builds/{build_id}/logs/stream", response_class=EventStreamType, dependencies=OUR_PAGE)
@@ -305,10 +300,15 @@ async def stream_build_log(
     last_event_id: LastEventId = None,
 ) -> Response:
     """Lines as they come; `end` when the log is complete."""
+    place = await _place_of_log(services, build_id)
+    return await stream_task_log(*place, caller, services, wanted, after, last_event_id)
+
+
+async def _place_of_log(services: ServiceBundle, build_id: str) -> tuple[DeploymentId, str]:
+    """A build's log is that of its task."""
     async with services.store.reading() as tx:
         build = await tx.builds.get(build_id)
-    place = build.deployment_id, build.execution.task_id
-    return await stream_task_log(*place, caller, services, wanted, after, last_event_id)
+    return build.deployment_id, build.execution.task_id
 
 
 @router.get("/versions/{version_id}/images")

@@ -80,7 +80,18 @@ def _wanted(
     return LogQuery(level=least, text=q, target=target)
 
 
+def _window(
+    tail: Annotated[int | None, Query(ge=0, le=MOST)] = None,
+    limit: Annotated[int | None, Query(ge=0, le=MOST)] = None,
+    before: Annotated[int | None, Query(ge=0)] = None,
+    after: Annotated[int | None, Query(ge=0)] = None,
+) -> Window:
+    return Window.asked(tail=tail, limit=limit, before=before, after=after)
+
+
 Wanted = Annotated[LogQuery, Depends(_wanted)]
+AskedWindow = Annotated[Window, Depends(_window)]
+"""Which lines of one task: the newest, or those before or after a number."""
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=16_000)]
 Lines = Annotated[int | None, Query(ge=0, le=MOST)]
 
@@ -105,13 +116,9 @@ async def show_task_log(
     caller: LogReader,
     services: Services,
     wanted: Wanted,
-    tail: Lines = None,
-    limit: Lines = None,
-    before: Annotated[int | None, Query(ge=0)] = None,
-    after: Annotated[int | None, Query(ge=0)] = None,
+    window: AskedWindow,
 ) -> TaskLogView:
     """The newest lines, or those before or after a number."""
-    window = Window.asked(tail=tail, limit=limit, before=before, after=after)
     deployment = await _with_task(services, deployment_id, task_id)
     page = await services.logs.page(deployment_id, task_id, window, wanted)
     lines = page.lines
